@@ -1,0 +1,178 @@
+"""Write an index (child process) and open it (web application). The format is described in ``analysis.index.schema``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.errors import Corrupt
+from analysis.index.schema import FACTS, SCHEMA_VERSION, TABLES, Column
+
+
+class TextColumn(Sequence[str]):
+    """A column of text: item access decodes one row, ``all`` decodes and keeps every row.
+
+    Damaged UTF-8 is shown with replacement characters; it never raises.
+    """
+
+    def __init__(self, offsets: npt.NDArray[np.uint64], data: npt.NDArray[np.uint8]) -> None:
+        self._offsets, self._data = offsets, data
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        row = int(row)
+        if row < 0:
+            row += len(self)
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        return self._data[int(self._offsets[row]) : int(self._offsets[row + 1])].tobytes().decode("utf-8", "replace")
+
+    @cached_property
+    def all(self) -> tuple[str, ...]:
+        raw, ends = self._data.tobytes(), self._offsets.tolist()
+        return tuple(raw[a:b].decode("utf-8", "replace") for a, b in zip(ends, ends[1:], strict=False))
+
+
+class IndexWriter:
+    """Writes tables and facts into a directory; ``finish`` writes the manifest last, so that a torn index has none."""
+
+    def __init__(self, directory: Path, engine_version: str) -> None:
+        self.directory = directory
+        self._rows: dict[str, int] = {}
+        self._engine_version = engine_version
+        (directory / "columns").mkdir(parents=True, exist_ok=True)
+        (directory / "facts").mkdir(exist_ok=True)
+
+    def table(self, name: str, columns: Mapping[str, npt.ArrayLike | Iterable[str]]) -> None:
+        """Write one table; ``columns`` must name exactly the columns of the schema, all equally long."""
+        table = TABLES[name]
+        expected = [column.name for column in table.columns]
+        if sorted(columns) != sorted(expected):
+            raise ValueError(f"table {name}: columns {sorted(columns)} are not {sorted(expected)}")
+        lengths = {self._write(name, column, columns[column.name]) for column in table.columns}
+        if len(lengths) != 1:
+            raise ValueError(f"table {name}: columns differ in length: {sorted(lengths)}")
+        self._rows[name] = lengths.pop()
+
+    def _write(self, table: str, column: Column, values: Any) -> int:
+        stem = self.directory / "columns" / f"{table}.{column.name}"
+        if column.dtype == "text":
+            encoded = [str(text).encode("utf-8", "replace") for text in values]
+            offsets = np.zeros(len(encoded) + 1, np.uint64)
+            np.cumsum([len(piece) for piece in encoded], out=offsets[1:])
+            np.save(f"{stem}.offsets.npy", offsets)
+            Path(f"{stem}.text").write_bytes(b"".join(encoded))
+            return len(encoded)
+        array = np.ascontiguousarray(values, dtype=np.dtype(column.dtype))
+        if column.width and (array.size == 0 or array.ndim == 1):
+            array = array.reshape(-1, column.width)
+        np.save(f"{stem}.npy", array)
+        return len(array)
+
+    def facts(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write a document; every field must carry a data class in the schema."""
+        unknown = sorted(set(_paths(document)) - set(FACTS[name]))
+        if unknown:
+            raise ValueError(f"facts {name}: fields without a data class: {unknown}")
+        (self.directory / "facts" / f"{name}.json").write_text(json.dumps(document, indent=1))
+
+    def finish(self) -> None:
+        for name in TABLES:
+            if name not in self._rows:
+                empty: dict[str, Any] = {column.name: [] for column in TABLES[name].columns}
+                self.table(name, empty)
+        files = {
+            str(path.relative_to(self.directory)): path.stat().st_size
+            for part in ("columns", "facts")
+            for path in sorted((self.directory / part).iterdir())
+        }
+        manifest = {"schema_version": SCHEMA_VERSION, "engine_version": self._engine_version, "rows": self._rows, "files": files}
+        (self.directory / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+
+class Index:
+    """An index opened for reading: ``column`` gives memory-mapped arrays, ``text`` text columns, ``facts`` documents."""
+
+    def __init__(self, directory: Path, manifest: Mapping[str, Any]) -> None:
+        self.directory = directory
+        self.rows: Mapping[str, int] = manifest["rows"]
+        self.engine_version: str = manifest["engine_version"]
+        self._open: dict[tuple[str, str], Any] = {}
+
+    def column(self, table: str, column: str) -> npt.NDArray[Any]:
+        """The memory-mapped column; shape (rows,) or (rows, width)."""
+        key = (table, column)
+        if key not in self._open:
+            self._open[key] = _load(self.directory / "columns" / f"{table}.{column}.npy")
+        array: npt.NDArray[Any] = self._open[key]
+        return array
+
+    def text(self, table: str, column: str) -> TextColumn:
+        key = (table, column)
+        if key not in self._open:
+            stem = self.directory / "columns" / f"{table}.{column}"
+            data = np.fromfile(f"{stem}.text", np.uint8)
+            self._open[key] = TextColumn(np.load(f"{stem}.offsets.npy"), data)
+        found: TextColumn = self._open[key]
+        return found
+
+    def facts(self, name: str) -> dict[str, Any]:
+        key = ("facts", name)
+        if key not in self._open:
+            self._open[key] = json.loads((self.directory / "facts" / f"{name}.json").read_text())
+        document: dict[str, Any] = self._open[key]
+        return document
+
+    def object_sizes(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+        """Shallow sizes in bytes of the objects in ``rows``, the oversize ones filled in."""
+        sizes = self.column("objects", "size")[rows].astype(np.uint64)
+        if self.rows["oversize_objects"]:
+            at = np.searchsorted(self.column("oversize_objects", "object"), rows)
+            at = np.minimum(at, self.rows["oversize_objects"] - 1)
+            hit = self.column("oversize_objects", "object")[at] == rows
+            sizes[hit] = self.column("oversize_objects", "size")[at][hit]
+        return sizes
+
+
+def open_index(directory: Path) -> Index:
+    """Open and validate an index. Raises ``Corrupt`` when it is incomplete, damaged or of another schema version."""
+    try:
+        manifest = json.loads((directory / "manifest.json").read_text())
+        version, rows, files = manifest["schema_version"], manifest["rows"], manifest["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Corrupt("the index has no readable manifest", where=str(directory), remedy="Run the analysis again.") from error
+    if version != SCHEMA_VERSION:
+        raise Corrupt(f"the index has schema version {version}, this program reads {SCHEMA_VERSION}", remedy="Run the analysis again.")
+    for name, size in files.items():
+        path = directory / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise Corrupt(f"the index file {name} is missing or has another size", remedy="Run the analysis again.")
+    if set(rows) != set(TABLES):
+        raise Corrupt("the index does not hold the tables of its schema", remedy="Run the analysis again.")
+    return Index(directory, manifest)
+
+
+def _load(path: Path) -> npt.NDArray[Any]:
+    array = np.load(path, allow_pickle=False) if path.stat().st_size < 65536 else np.load(path, mmap_mode="r", allow_pickle=False)
+    return array  # type: ignore[no-any-return]
+
+
+def _paths(document: Any, prefix: str = "") -> Iterable[str]:
+    if isinstance(document, Mapping):
+        for key, value in document.items():
+            yield from _paths(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(document, list) and document and isinstance(document[0], Mapping):
+        for item in document:
+            yield from _paths(item, prefix)
+    else:
+        yield prefix
