@@ -152,7 +152,9 @@ def open_index(directory: Path) -> Index:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Corrupt("the index has no readable manifest", where=str(directory), remedy="Run the analysis again.") from error
     if version != SCHEMA_VERSION:
-        raise Corrupt(f"the index has schema version {version}, this program reads {SCHEMA_VERSION}", remedy="Run the analysis again.")
+        raise Corrupt(
+            f"the index has schema version {version}, this program reads {SCHEMA_VERSION}", remedy="Run the analysis again."
+        )
     for name, size in files.items():
         path = directory / name
         if not path.is_file() or path.stat().st_size != size:

@@ -1,0 +1,27 @@
+"""Every cap on what a file may ask of the engine, in one frozen place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Counts unless the name says bytes or seconds."""
+
+    segments: int = 1_000_000
+    mappings: int = 1_000_000
+    threads: int = 100_000
+    modules: int = 100_000
+    types: int = 4_000_000
+    fields_per_type: int = 20_000
+    generic_arguments: int = 256
+    type_nesting: int = 64
+    name_characters: int = 4_096
+    regions: int = 4_000_000
+    gaps: int = 100_000
+    heaps: int = 4_096
+    read_bytes: int = 1 << 30
+
+
+LIMITS = Limits()

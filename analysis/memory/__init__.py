@@ -1,0 +1,1 @@
+"""Which bytes are at this address: dump files, their segments, mapped files, and a reader over them."""
