@@ -27,6 +27,7 @@ class Metadata:
     def __init__(self, data: bytes | memoryview) -> None:
         self._tables = MetadataTables(data)
         self._type_parts: dict[int, tuple[str, ...]] = {}
+        self._type_ref_parts: dict[int, tuple[str, ...]] = {}
 
     # The module and its assembly
 
@@ -106,7 +107,14 @@ class Metadata:
 
     def type_ref_name(self, rid: int) -> str:
         """Full name of TypeRef ``rid``, as ``type_name`` writes it."""
-        return "+".join(self._parts(Table.TYPE_REF, rid, self._enclosing_ref))[: LIMITS.name_characters]
+        return "+".join(self.type_ref_parts(rid))[: LIMITS.name_characters]
+
+    def type_ref_parts(self, rid: int) -> tuple[str, ...]:
+        """Names from the outermost type of TypeRef ``rid`` to itself, as ``type_parts`` gives them."""
+        known = self._type_ref_parts.get(rid)
+        if known is None:
+            known = self._type_ref_parts[rid] = self._parts(Table.TYPE_REF, rid, self._enclosing_ref)
+        return known
 
     def _parts(self, table: Table, rid: int, enclosing: Callable[[int], int | None]) -> tuple[str, ...]:
         parts: list[str] = []

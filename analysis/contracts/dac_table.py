@@ -1,0 +1,64 @@
+"""Find the runtime's globals through ``g_dacTable``, the exported table of their addresses.
+
+The table's order follows ``inc/dacvars.h`` and changes with servicing, so two slots are recognised by what they
+point at and the others are taken relative to them.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from analysis.contracts.layout import Layout
+from analysis.errors import Corrupt, MemoryFault
+from analysis.memory.reader import Memory
+
+_STRING_BASE_SIZE, _STRING_COMPONENT_FLAGS = 22, 0x80000002
+_MAXIMUM_SLOTS = 1024
+
+
+def read_globals(memory: Memory, table: int, size_bytes: int, layout: Layout) -> dict[str, int]:
+    """Global name -> address of the variable. Raises Corrupt when the table or an anchor cannot be found."""
+    count = min(size_bytes // 8, _MAXIMUM_SLOTS) or layout.dac_table.slot_count
+    try:
+        slots = struct.unpack(f"<{count}Q", memory.read(table, 8 * count))
+    except MemoryFault as fault:
+        raise Corrupt("the runtime's table of globals is not in the dump", where=f"g_dacTable at {table:#x}: {fault.cause}") from fault
+    anchor = next((i for i, slot in enumerate(slots) if _is_gc_dac_globals(memory, slot, layout)), None)
+    if anchor is None:
+        raise Corrupt("the garbage collector's globals were not found", where=f"none of the {count} slots of g_dacTable")
+    found = {"GCDacGlobals": slots[anchor]}
+    found.update(_relative(slots, anchor, layout.dac_table.after_gc_dac_globals))
+    string = next((i for i, slot in enumerate(slots) if i > anchor and _is_string_method_table(memory, slot)), None)
+    if string is not None:
+        found["StringMethodTable"] = slots[string]
+        found.update(_relative(slots, string, layout.dac_table.after_string_method_table))
+    return found
+
+
+def _relative(slots: tuple[int, ...], anchor: int, names: dict[str, int]) -> dict[str, int]:
+    return {name: slots[anchor + step] for name, step in names.items() if 0 <= anchor + step < len(slots)}
+
+
+def _is_gc_dac_globals(memory: Memory, slot: int, layout: Layout) -> bool:
+    """``*slot`` looks like GcDacVars: small versions, five generations, highest generation number two."""
+    try:
+        base = memory.pointer(slot)
+        fields = layout.types["GcDacVars"]
+        return (
+            1 <= memory.u8(base + fields["MajorVersion"]) <= 9
+            and memory.u8(base + fields["MinorVersion"]) <= 16
+            and 64 <= memory.u64(base + fields["GenerationSize"]) <= 4096
+            and memory.u64(base + fields["TotalGenerationCount"]) == 5
+            and memory.u32(memory.pointer(base + fields["MaxGeneration"])) == 2
+        )
+    except MemoryFault:
+        return False
+
+
+def _is_string_method_table(memory: Memory, slot: int) -> bool:
+    try:
+        method_table = memory.pointer(slot)
+        flags, base_size = struct.unpack("<II", memory.read(method_table, 8))
+    except MemoryFault:
+        return False
+    return base_size == _STRING_BASE_SIZE and flags & 0x8000FFFF == _STRING_COMPONENT_FLAGS

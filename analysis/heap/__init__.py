@@ -1,0 +1,1 @@
+"""The managed heap as columns: ranges, the walk, instances, gaps."""

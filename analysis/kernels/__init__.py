@@ -1,0 +1,1 @@
+"""Compiled loops over objects. Typed arrays in, caller-made typed arrays out; no exceptions, no project imports."""

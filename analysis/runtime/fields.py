@@ -1,0 +1,157 @@
+"""Fields of a type: names, declared types, offsets, sizes; instance, static and thread-static ones.
+
+Source: ``vm/field.h`` and ``vm/class.h`` in dotnet/runtime. A FieldDesc is two words behind its method table:
+token, static, thread-local and RVA bits in the first, offset (27 bits) and element type (5 bits) in the second.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from analysis.errors import AnalysisError, Corrupt
+from analysis.limits import LIMITS
+from analysis.runtime.signatures import FieldType, field_type
+from analysis.runtime.type_resolver import TypeResolver
+from analysis.runtime.types import TypeInfo, TypeSystem
+
+_STATIC, _THREAD_LOCAL, _RVA = 1 << 24, 1 << 25, 1 << 26
+_OFFSET_MASK, _TYPE_SHIFT = (1 << 27) - 1, 27
+_CLASS = 0x12
+_MAXIMUM_STRUCT_DEPTH = 32
+
+#: ClrMD's names of the element types a FieldDesc stores (ECMA-335 II.23.1.16).
+ELEMENT_NAMES = {
+    0x02: "Boolean", 0x03: "Char", 0x04: "Int8", 0x05: "UInt8", 0x06: "Int16", 0x07: "UInt16", 0x08: "Int32", 0x09: "UInt32",
+    0x0A: "Int64", 0x0B: "UInt64", 0x0C: "Float", 0x0D: "Double", 0x0F: "Pointer", 0x11: "Struct", 0x18: "NativeInt",
+    0x19: "NativeUInt", 0x1B: "FunctionPointer",
+}  # fmt: skip
+#: Bytes of a field by ClrMD's element name; structs are added up, everything else is a pointer.
+PRIMITIVE_SIZES = {
+    "Boolean": 1, "Int8": 1, "UInt8": 1, "Char": 2, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Float": 4,
+    "Int64": 8, "UInt64": 8, "Double": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. ``offset`` in bytes from the end of the method table pointer, or within its statics block."""
+
+    name: str
+    type_name: str
+    element: str
+    offset: int
+    size: int
+    is_static: bool
+    is_thread_static: bool
+    declared_by: str
+    method_table: int
+
+
+@dataclass(frozen=True, slots=True)
+class _FieldDesc:
+    rid: int
+    flags: int
+    offset: int
+    element: int
+
+
+class FieldReader:
+    """Reads and remembers the fields of types. One per dump."""
+
+    def __init__(self, types: TypeSystem) -> None:
+        self._types, self._target, self._resolver = types, types.target, TypeResolver(types)
+        layout = types.target.layout
+        self._packed = layout.contracts["RuntimeTypeSystem"] == 0
+        self._list_at = layout.offset("EEClass", "FieldDescList")
+        self._own: dict[int, tuple[Field, ...]] = {}
+        self._sizes: dict[int, int] = {}
+
+    def instance_fields(self, method_table: int) -> tuple[Field, ...]:
+        """Instance fields, the base type's first. Raises Corrupt or MemoryFault when they cannot be read."""
+        chain: list[int] = []
+        while method_table and len(chain) < 256:
+            chain.append(method_table)
+            method_table = self._types.info(method_table).parent
+        return tuple(field for mt in reversed(chain) for field in self.own_fields(mt) if not field.is_static)
+
+    def static_fields(self, method_table: int) -> tuple[Field, ...]:
+        """Static fields the type itself declares, thread statics included."""
+        return tuple(field for field in self.own_fields(method_table) if field.is_static)
+
+    def own_fields(self, method_table: int) -> tuple[Field, ...]:
+        """Fields declared by the type itself, in the runtime's order: instance fields first."""
+        if method_table not in self._own:
+            info = self._types.info(method_table)
+            self._own[method_table] = () if info.is_array else self._read(info)
+        return self._own[method_table]
+
+    def _read(self, info: TypeInfo) -> tuple[Field, ...]:
+        metadata = info.module.metadata if info.module else None
+        if metadata is None:
+            return ()
+        arguments = [self._types.name(handle) for handle in info.arguments]
+        owner = self._types.name(info.method_table)
+        found = []
+        for desc in self._descriptions(info):
+            try:
+                signature = metadata.field_signature(desc.rid)
+                declared = field_type(signature, metadata, arguments)
+                name = metadata.field_name(desc.rid)
+            except AnalysisError as error:
+                signature, declared, name = b"", FieldType("Unknown", "?"), f"<field {desc.rid:#x}: {error.what}>"
+            element = self._element(desc, declared)
+            size = self._struct_size(info, signature) if element == "Struct" else PRIMITIVE_SIZES.get(element, 8)
+            found.append(Field(
+                name, declared.name, element, desc.offset, size, bool(desc.flags & _STATIC),
+                bool(desc.flags & _THREAD_LOCAL), owner, info.method_table,
+            ))  # fmt: skip
+        return tuple(found)
+
+    def _descriptions(self, info: TypeInfo) -> list[_FieldDesc]:
+        instance, static = self._counts(info.ee_class)
+        inherited = self._counts(self._types.info(info.parent).ee_class)[0] if info.parent else 0
+        count = instance - inherited + static
+        if not 0 <= count <= LIMITS.fields_per_type:
+            raise Corrupt(f"{count:,} fields", where=f"method table {info.method_table:#x}")
+        if not count:
+            return []
+        size = self._target.layout.types["FieldDesc"]["!"]
+        start = self._target.memory.pointer(info.ee_class + self._list_at)
+        raw = self._target.memory.read(start, size * count)
+        found = []
+        for row in range(count):
+            first, second = struct.unpack_from("<II", raw, row * size + self._target.layout.offset("FieldDesc", "DWord1"))
+            found.append(_FieldDesc(first & 0xFFFFFF, first, second & _OFFSET_MASK, second >> _TYPE_SHIFT))
+        return found
+
+    def _counts(self, ee_class: int) -> tuple[int, int]:
+        """(instance fields including inherited ones, static fields) of a class."""
+        target = self._target
+        if not self._packed:
+            return target.u16(ee_class, "EEClass", "NumInstanceFields"), target.u16(ee_class, "EEClass", "NumStaticFields")
+        if target.u8(ee_class, "EEClass", "FieldsArePacked"):
+            raise Corrupt("its field counts are bit-packed, which only precompiled classes were", where=f"EEClass {ee_class:#x}")
+        block = ee_class + target.u8(ee_class, "EEClass", "FixedSize")
+        return target.u32(block, "PackedFields", "NumInstanceFields"), target.u32(block, "PackedFields", "NumStaticFields")
+
+    @staticmethod
+    def _element(desc: _FieldDesc, declared: FieldType) -> str:
+        """The descriptor knows every reference as a class; the signature says which of them are strings or arrays."""
+        if desc.element == _CLASS:
+            return declared.element if declared.element in ("String", "Object", "SZArray", "Array") else "Class"
+        return ELEMENT_NAMES.get(desc.element, "Unknown")
+
+    def _struct_size(self, info: TypeInfo, signature: bytes) -> int:
+        handle = self._resolver.resolve_field(signature, info.module, info.arguments)
+        return self.value_size(handle) if handle else 0
+
+    def value_size(self, method_table: int, depth: int = 0) -> int:
+        """Bytes a value of this type takes up to the end of its last field (as ClrMD counts, padding left out)."""
+        if method_table not in self._sizes:
+            end = 0
+            if depth < _MAXIMUM_STRUCT_DEPTH:
+                self._sizes[method_table] = 0  # a type that contains itself ends here
+                end = max((field.offset + field.size for field in self.instance_fields(method_table)), default=0)
+            self._sizes[method_table] = end
+        return self._sizes[method_table]

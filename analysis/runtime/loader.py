@@ -1,0 +1,168 @@
+"""Managed modules: the list the runtime keeps, their files, their metadata.
+
+Source: docs/design/datacontracts/Loader.md and ``vm/ceeload.h``, ``vm/peimage.h`` in dotnet/runtime. Metadata of every
+assembly is in every dump type, so names never need files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from analysis.contracts.target import Target
+from analysis.errors import AnalysisError, Corrupt, MemoryFault, OverLimit
+from analysis.limits import LIMITS
+from analysis.runtime.metadata import Metadata
+from analysis.runtime.pe_image import PeImage
+
+_MAPPED_LAYOUT = 1
+_MAXIMUM_METADATA_BYTES = 256 << 20
+
+
+@dataclass(slots=True)
+class _Image:
+    """The PE image behind a module, as far as it could be read."""
+
+    path: str = ""
+    base: int = 0
+    size: int = 0
+    pe: PeImage | None = None
+
+
+@dataclass
+class Module:
+    """A managed module. ``image_base`` is 0 and ``pe`` None for a module made at run time."""
+
+    target: Target
+    address: int
+    path: str = ""
+    image_base: int = 0
+    size: int = 0
+    pe: PeImage | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def dynamic(self) -> bool:
+        return self.image_base == 0
+
+    @property
+    def name(self) -> str:
+        """File name, or what the metadata calls a module that has no file."""
+        return PurePosixPath(self.path.replace("\\", "/")).name or (self.metadata.module_name if self.metadata else "")
+
+    @property
+    def metadata_address(self) -> int:
+        return self.image_base + self.pe.metadata_offset if self.pe and self.pe.metadata_size else 0
+
+    @property
+    def metadata_size(self) -> int:
+        return self.pe.metadata_size if self.pe else 0
+
+    @cached_property
+    def metadata(self) -> Metadata | None:
+        """The metadata tables, or None (with a reason in ``problems``) when they cannot be read."""
+        try:
+            raw = self._dynamic_metadata() if self.dynamic else self._image_metadata()
+            return Metadata(raw) if raw else None
+        except AnalysisError as error:
+            self.problems.append(str(error))
+            return None
+
+    def _image_metadata(self) -> bytes:
+        if not self.metadata_address or self.metadata_size > _MAXIMUM_METADATA_BYTES:
+            return b""
+        return self.target.memory.read(self.metadata_address, self.metadata_size)
+
+    def _dynamic_metadata(self) -> bytes:
+        """Types made by Reflection.Emit: the runtime saves their metadata in a buffer, {u32 size, bytes}."""
+        if not self.target.layout.has("Module", "DynamicMetadata"):
+            return b""
+        saved = self.target.pointer(self.address, "Module", "DynamicMetadata")
+        size = self.target.u32(saved, "DynamicMetadata", "Size") if saved else 0
+        if not 0 < size <= _MAXIMUM_METADATA_BYTES:
+            return b""
+        return self.target.memory.read(saved + self.target.layout.offset("DynamicMetadata", "Data"), size)
+
+    def method_table_of(self, rid: int) -> int:
+        """The method table the loader registered for TypeDef ``rid``, 0 for none. Raises MemoryFault or Corrupt."""
+        return self._mapped("TypeDefToMethodTableMap", rid)
+
+    def method_table_of_reference(self, rid: int) -> int:
+        """The method table that TypeRef ``rid`` was resolved to, 0 when it never was."""
+        return self._mapped("TypeRefToMethodTableMap", rid)
+
+    def _mapped(self, name: str, rid: int) -> int:
+        layout, memory = self.target.layout, self.target.memory
+        node = self.address + layout.offset("Module", name)
+        for _ in range(1000):
+            count = self.target.u32(node, "ModuleLookupMap", "Count")
+            if rid < count:
+                mask = memory.u64(node + layout.offset("ModuleLookupMap", "SupportedFlagsMask"))
+                return memory.pointer(self.target.pointer(node, "ModuleLookupMap", "TableData") + 8 * rid) & ~mask
+            rid -= count
+            node = self.target.pointer(node, "ModuleLookupMap", "Next")
+            if not node:
+                return 0
+        raise Corrupt(f"{name} of a module does not end", where=f"Module at {self.address:#x}")
+
+
+def read_modules(target: Target) -> list[Module]:
+    """All managed modules in the runtime's order. Raises Corrupt or MemoryFault when the list itself is unreadable."""
+    found: dict[int, Module] = {}
+    for assembly in _assemblies(target):
+        address = target.pointer(assembly, "Assembly", "Module")
+        if address and address not in found:
+            found[address] = _module(target, address)
+    return list(found.values())
+
+
+def _assemblies(target: Target) -> list[int]:
+    """Addresses of Assembly structures, through the list of DomainAssembly entries of the one AppDomain."""
+    layout = target.layout
+    listed = target.global_pointer("AppDomain") + layout.offset("AppDomain", "DomainAssemblyList")
+    count = target.u32(listed, "ArrayListBase", "Count")
+    if count > LIMITS.modules:
+        raise OverLimit(f"{count:,} assemblies", where="AppDomain.DomainAssemblyList")
+    block, assemblies = listed + layout.offset("ArrayListBase", "FirstBlock"), []
+    while block and len(assemblies) < count:
+        size = min(target.u32(block, "ArrayListBlock", "Size"), count - len(assemblies))
+        if not size:
+            break
+        start = block + layout.offset("ArrayListBlock", "ArrayStart")
+        entries = [target.memory.pointer(start + 8 * row) for row in range(size)]
+        assemblies += [target.pointer(entry, "DomainAssembly", "Assembly") if entry else 0 for entry in entries]
+        block = target.pointer(block, "ArrayListBlock", "Next")
+    return [assembly for assembly in assemblies if assembly]
+
+
+def _module(target: Target, address: int) -> Module:
+    module = Module(target, address)
+    try:
+        image = _image(target, address)
+    except AnalysisError as error:
+        module.problems.append(str(error))
+        return module
+    module.path, module.image_base, module.size, module.pe = image.path, image.base, image.size, image.pe
+    return module
+
+
+def _image(target: Target, module: int) -> _Image:
+    memory, found = target.memory, _Image()
+    assembly = target.pointer(module, "Module", "PEAssembly")
+    pe_image = target.pointer(assembly, "PEAssembly", "PEImage") if assembly else 0
+    if not pe_image:
+        return found
+    path = target.pointer(pe_image, "PEImage", "Path")
+    try:
+        found.path = memory.utf16_string(path) if path else ""
+    except MemoryFault:
+        found.path = ""
+    layout = target.pointer(pe_image, "PEImage", "LoadedImageLayout")
+    if not layout:
+        return found
+    base, size = target.pointer(layout, "PEImageLayout", "Base"), target.u32(layout, "PEImageLayout", "Size")
+    mapped = bool(target.u32(layout, "PEImageLayout", "Flags") & _MAPPED_LAYOUT)
+    found.base, found.size = base, size
+    found.pe = PeImage(lambda offset, length: memory.read(base + offset, length), mapped=mapped)
+    return found
