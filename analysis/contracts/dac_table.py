@@ -22,7 +22,9 @@ def read_globals(memory: Memory, table: int, size_bytes: int, layout: Layout) ->
     try:
         slots = struct.unpack(f"<{count}Q", memory.read(table, 8 * count))
     except MemoryFault as fault:
-        raise Corrupt("the runtime's table of globals is not in the dump", where=f"g_dacTable at {table:#x}: {fault.cause}") from fault
+        raise Corrupt(
+            "the runtime's table of globals is not in the dump", where=f"g_dacTable at {table:#x}: {fault.cause}"
+        ) from fault
     anchor = next((i for i, slot in enumerate(slots) if _is_gc_dac_globals(memory, slot, layout)), None)
     if anchor is None:
         raise Corrupt("the garbage collector's globals were not found", where=f"none of the {count} slots of g_dacTable")

@@ -59,8 +59,14 @@ def _explain(core: ElfCore, images: list[MappedImage], libraries: list[MappedIma
     if libraries:
         match = _SHARED_FRAMEWORK.search(libraries[0].path)
         if match and int(match.group(1)) < 8:
-            name = f".NET {match.group(1)}.{match.group(2)}" if int(match.group(1)) >= 5 else f".NET Core {match.group(1)}.{match.group(2)}"
-            return (f"a dump of a {name} process ({'.'.join(match.groups())}): recognised, but only .NET 8, 9 and 10 can be read so far",)
+            name = (
+                f".NET {match.group(1)}.{match.group(2)}"
+                if int(match.group(1)) >= 5
+                else f".NET Core {match.group(1)}.{match.group(2)}"
+            )
+            return (
+                f"a dump of a {name} process ({'.'.join(match.groups())}): recognised, but only .NET 8, 9 and 10 can be read so far",
+            )
         return (
             "the process ran .NET, but the pages of libcoreclr.so that say where its data lies are not in the dump. "
             "Take the dump with createdump, dotnet-dump or dotnet-monitor; a core written by the kernel or gcore leaves them out",

@@ -77,6 +77,7 @@ class _Walker:
         # Type 0 is the free block in every walk, also where the runtime's global for it could not be read.
         self._types.add(type_system.free_method_table or 1, _FREE_BASE_SIZE, _FREE_COMPONENT_SIZE)
         self._ranges = self._split()
+        self._before = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._ranges.end - self._ranges.start)])
         self._pieces, self._words = self._captured()
         self._gaps: list[Gap] = []
 
@@ -112,7 +113,7 @@ class _Walker:
         return np.ascontiguousarray(np.array(rows, np.int64).reshape(-1, 3).T), np.concatenate(copies)
 
     def run(self) -> HeapWalk:
-        ranges, capacity = self._ranges, int(np.sum(self._ranges.end - self._ranges.start)) // _SMALLEST_OBJECT
+        ranges, capacity = self._ranges, int(self._before[-1]) // _SMALLEST_OBJECT
         # Pages of np.empty that are never written cost nothing, so the upper bound is free.
         address, kind = np.empty(capacity, np.uint64), np.empty(capacity, np.uint32)
         size, generation = np.empty(capacity, np.uint32), np.empty(capacity, np.uint8)
@@ -145,6 +146,7 @@ class _Walker:
             cause = f"memory that is not in the dump ({self._memory.absence(position)})"
         if cause is None:
             cause = self._learn(position)
+            self._progress(float(self._before[row] + position - self._ranges.start[row]) / max(float(self._before[-1]), 1.0))
         if cause is None:
             return
         end = int(self._ranges.end[row])
@@ -167,7 +169,6 @@ class _Walker:
         if info.base_size < SMALLEST_BASE_SIZE:
             return f"an object of {self._type_system.name(method_table)}, which has no instances"
         self._types.add(method_table, info.base_size, info.component_size)
-        self._progress(min(0.95, position / max(int(self._ranges.end[-1]), 1)))
         return None
 
     def _resume(self, position: int, end: int) -> int:
@@ -187,7 +188,11 @@ class _Walker:
         return result
 
     def _oversize(self, walked: HeapWalk) -> npt.NDArray[np.int64]:
-        rows = np.flatnonzero(walked.size == 0xFFFFFFFF) if walked.types.largest.max(initial=0) >= 0xFFFFFFFF else np.empty(0, np.int64)
+        rows = (
+            np.flatnonzero(walked.size == 0xFFFFFFFF)
+            if walked.types.largest.max(initial=0) >= 0xFFFFFFFF
+            else np.empty(0, np.int64)
+        )
         found: list[tuple[int, int]] = []
         for row in rows.tolist():
             kind = int(walked.type[row])

@@ -24,6 +24,7 @@ _PROGRAM_HEADER = np.dtype(
 )  # fmt: skip
 _ET_CORE, _EM_X86_64, _EM_AARCH64, _PT_LOAD, _PT_NOTE, _PN_XNUM = 4, 62, 183, 1, 4, 0xFFFF
 _NT_PRSTATUS, _NT_PRPSINFO, _NT_AUXV, _NT_SIGINFO, _NT_FILE = 1, 3, 6, 0x53494749, 0x46494C45
+_OSABI_GNU = 3
 _PRSTATUS_SIGNAL, _PRSTATUS_PID, _PRSTATUS_REGISTERS = 12, 32, 112
 _REGISTERS = (
     "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax",
@@ -70,7 +71,7 @@ class ElfCore:
     mappings: list[FileMapping] = field(default_factory=list)
     auxiliary_vector: dict[int, int] = field(default_factory=dict)
     process: ProcessInfo = field(default_factory=ProcessInfo)
-    has_file_note: bool = False
+    written_by: str = ""
 
 
 def open_elf_core(path: Path) -> ElfCore:
@@ -88,7 +89,9 @@ def open_elf_core(path: Path) -> ElfCore:
     if not len(segments):
         raise Corrupt("the core holds no memory", where=f"{len(loads)} load segments, none with bytes in the file",
                       remedy="The file was probably cut off while it was copied; copy it again.")  # fmt: skip
-    core = ElfCore(path, size, Memory(view, size, segments))
+    # createdump marks its files as GNU (byte 7 of the header); the kernel and gdb leave it at zero.
+    writer = "createdump" if view[7] == _OSABI_GNU else "the kernel or gcore"
+    core = ElfCore(path, size, Memory(view, size, segments), written_by=writer)
     for note in headers[headers["type"] == _PT_NOTE]:
         _read_notes(core, view, int(note["offset"]), min(int(note["file_size"]), size))
     core.memory.set_mappings([(m.start, m.end) for m in core.mappings])
@@ -158,7 +161,6 @@ def _read_notes(core: ElfCore, view: mmap.mmap, offset: int, size: int) -> None:
             words = struct.unpack_from(f"<{body_size // 8}Q", view, body)
             core.auxiliary_vector = dict(zip(words[::2], words[1::2], strict=False))
         elif kind == _NT_FILE:
-            core.has_file_note = True
             core.mappings = _mappings(view, body, body_size)
         offset = body + (body_size + 3 & ~3)
     core.process = ProcessInfo(pid, name, command)

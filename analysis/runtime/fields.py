@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from analysis.errors import AnalysisError, Corrupt
 from analysis.limits import LIMITS
-from analysis.runtime.signatures import FieldType, field_type
+from analysis.runtime.signatures import ELEMENT_NAMES, FieldType, field_type
 from analysis.runtime.type_resolver import TypeResolver
 from analysis.runtime.types import TypeInfo, TypeSystem
 
@@ -20,12 +20,6 @@ _OFFSET_MASK, _TYPE_SHIFT = (1 << 27) - 1, 27
 _CLASS = 0x12
 _MAXIMUM_STRUCT_DEPTH = 32
 
-#: ClrMD's names of the element types a FieldDesc stores (ECMA-335 II.23.1.16).
-ELEMENT_NAMES = {
-    0x02: "Boolean", 0x03: "Char", 0x04: "Int8", 0x05: "UInt8", 0x06: "Int16", 0x07: "UInt16", 0x08: "Int32", 0x09: "UInt32",
-    0x0A: "Int64", 0x0B: "UInt64", 0x0C: "Float", 0x0D: "Double", 0x0F: "Pointer", 0x11: "Struct", 0x18: "NativeInt",
-    0x19: "NativeUInt", 0x1B: "FunctionPointer",
-}  # fmt: skip
 #: Bytes of a field by ClrMD's element name; structs are added up, everything else is a pointer.
 PRIMITIVE_SIZES = {
     "Boolean": 1, "Int8": 1, "UInt8": 1, "Char": 2, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Float": 4,

@@ -53,7 +53,7 @@ class ManagedThread:
         """State in words, the most telling first. Waiting means an interruptible wait: sleep, join, lock or event."""
         first = (
             "dead" if self.state & _DEAD else "not started" if self.state & _UNSTARTED
-            else "waiting" if self.state & _INTERRUPTIBLE else "running"
+            else "waiting" if self.state & _INTERRUPTIBLE else "running" if self.cooperative else "in native code"
         )  # fmt: skip
         return (first, *(word for bit, word in _WORDS if self.state & bit))
 

@@ -1,0 +1,111 @@
+"""The command line of the engine, and the child process of the web application.
+
+    python -m analysis DUMP --out DIR        write the index; progress and the outcome as JSON lines on stdout
+    python -m analysis stat DUMP             print types with counts and sizes, like ``dumpheap -stat``
+    python -m analysis facts DUMP OUT.json   write what the engine knows in the reference reader's schema
+    python -m analysis warm                  compile the kernels ahead
+
+Exit codes: 0 done, 2 wrong arguments, 3 refused or failed with a reason (the last line says it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from analysis.errors import AnalysisError
+
+_REFUSED = 3
+
+
+def main(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else ""
+    try:
+        if command == "stat":
+            return _stat(_path(arguments, "stat"))
+        if command == "facts":
+            return _facts(arguments)
+        if command == "warm":
+            return _warm()
+        return _analyse(arguments)
+    except AnalysisError as error:
+        _say({"error": error.as_dict()})
+        return _REFUSED
+    except OSError as error:
+        _say({"error": {"code": "io_error", "what": error.strerror or "the file cannot be read", "where": str(error.filename or ""),
+                        "remedy": "Check that the file exists, can be read, and that the disk is not full."}})  # fmt: skip
+        return _REFUSED
+
+
+def _say(message: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _path(arguments: list[str], name: str) -> Path:
+    parser = argparse.ArgumentParser(prog=f"python -m analysis {name}")
+    parser.add_argument("dump", type=Path)
+    path: Path = parser.parse_args(arguments[1:]).dump
+    return path
+
+
+def _analyse(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="directory for the index; it is created")
+    options = parser.parse_args(arguments)
+    from analysis.pipeline import analyse
+
+    analyse(
+        options.dump, options.out,
+        lambda stage, fraction, detail: _say({"stage": stage, "fraction": round(fraction, 3), "detail": detail}),
+    )  # fmt: skip
+    _say({"done": True})
+    return 0
+
+
+def _stat(path: Path) -> int:
+    from analysis.dump import Dump
+
+    dump = Dump(path)
+    walked = dump.walk()
+    if walked is None:
+        raise AnalysisError(f"this {dump.kind} dump holds no heap", remedy="Take a dump of type heap or full.")
+    count = len(walked.types)
+    counts, sizes = walked.types.counts[:count].sum(axis=1), walked.types.sizes[:count].sum(axis=1)
+    lines = ["              MT    Count    TotalSize Class Name"]
+    for kind in sorted(range(count), key=lambda k: int(sizes[k])):
+        if counts[kind]:
+            address = walked.types.method_tables[kind]
+            lines.append(f"{address:016x} {counts[kind]:>8,} {sizes[kind]:>12,} {dump.runtime.types.name(address)}")
+    lines.append(f"Total {len(walked.address):,} objects, {int(sizes.sum()):,} bytes, {len(walked.gaps):,} gaps")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _facts(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis facts")
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args(arguments[1:])
+    from analysis.dump import Dump
+    from analysis.reference_facts import reference_facts
+
+    options.out.write_text(json.dumps(reference_facts(Dump(options.dump)), indent=1))
+    return 0
+
+
+def _warm() -> int:
+    from analysis.heap.warm import compile_kernels
+
+    seconds = compile_kernels()
+    sys.stdout.write(f"kernels ready in {seconds:.1f} s\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+"""One opened dump: every part read once, when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from analysis.errors import AnalysisError
+from analysis.heap.walk import HeapWalk, walk_heap
+from analysis.memory.elf_core import ElfCore, open_elf_core
+from analysis.memory.images import MappedImage, mapped_images
+from analysis.runtime.fields import FieldReader
+from analysis.runtime.gc_heap import GcHeap, read_allocation_context, read_gc_heap
+from analysis.runtime.objects import ObjectReader
+from analysis.runtime.opening import Runtime, open_runtime
+from analysis.runtime.threads import ThreadList, read_threads
+
+#: Below this share of captured heap bytes a dump counts as one without a heap (mini and triage dumps keep stack pages only).
+_HEAP_PRESENT = 0.1
+_MOSTLY = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class HeapShare:
+    """How much of the heap's allocated bytes the dump holds."""
+
+    captured_bytes: int
+    allocated_bytes: int
+
+    @property
+    def present(self) -> bool:
+        return self.captured_bytes > self.allocated_bytes * _HEAP_PRESENT
+
+
+class Dump:
+    """A process dump opened by the engine. Construction raises NotADump, Unsupported, Corrupt or OverLimit."""
+
+    def __init__(self, path: Path) -> None:
+        self.core: ElfCore = open_elf_core(path)
+        self.images: list[MappedImage] = mapped_images(self.core.mappings)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        return open_runtime(self.core, self.images)
+
+    @cached_property
+    def fields(self) -> FieldReader:
+        return FieldReader(self.runtime.types)
+
+    @cached_property
+    def objects(self) -> ObjectReader:
+        return ObjectReader(self.runtime.types, self.fields)
+
+    @cached_property
+    def threads(self) -> ThreadList:
+        return read_threads(self.runtime.target, self.runtime.types, self.objects, self.core.process.pid)
+
+    @cached_property
+    def gc_heap(self) -> GcHeap | AnalysisError:
+        """The collector's heaps with all allocation contexts, or why they cannot be read."""
+        target = self.runtime.target
+        try:
+            heap = read_gc_heap(target)
+        except AnalysisError as error:
+            return error
+        contexts = [thread.allocation_context for thread in self.threads.threads]
+        try:
+            contexts.append(read_allocation_context(target, target.variable("GlobalAllocContext")))
+        except AnalysisError as error:
+            heap.problems.append(f"the global allocation context: {error}")
+        heap.allocation_contexts = [pair for pair in contexts + heap.allocation_contexts if pair[0]]
+        return heap
+
+    @cached_property
+    def heap_share(self) -> HeapShare:
+        heap = self.gc_heap
+        if isinstance(heap, AnalysisError):
+            return HeapShare(0, 0)
+        captured = sum(
+            right - left for s in heap.segments for left, right, _ in self.core.memory.segments.between(s.start, s.end)
+        )
+        return HeapShare(captured, sum(segment.end - segment.start for segment in heap.segments))
+
+    def walk(self, progress: Callable[[float], None] = lambda fraction: None) -> HeapWalk | None:
+        """Every object of the heap, or None for a dump that was taken without it."""
+        heap = self.gc_heap
+        if isinstance(heap, AnalysisError) or not self.heap_share.present:
+            return None
+        return walk_heap(self.core.memory, heap, self.runtime.types, progress)
+
+    @cached_property
+    def kind(self) -> str:
+        """full, heap, mini or triage: what the writer left in."""
+        image = self.runtime.target.runtime.image
+        captured = sum(right - left for left, right, _ in self.core.memory.segments.between(image.base, image.end))
+        if self.heap_share.present:
+            return "full" if captured > image.size * _MOSTLY else "heap"
+        heap = self.gc_heap
+        return "triage" if isinstance(heap, AnalysisError) or heap.problems else "mini"

@@ -1,0 +1,84 @@
+"""Analyse one dump into one index directory, stage by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from analysis.dump import Dump
+from analysis.errors import AnalysisError
+from analysis.heap.instances import group_instances
+from analysis.heap.walk import HeapWalk
+from analysis.index.store import IndexWriter
+from analysis.tables.facts import ENGINE_VERSION, build_coverage, build_summary
+from analysis.tables.heap import write_objects, write_segments
+from analysis.tables.process import write_modules, write_native_modules, write_threads
+from analysis.tables.types import ModuleUse, write_fields, write_types
+
+#: Called with stage, fraction of the stage (0 to 1) and a short text.
+Progress = Callable[[str, float, str], None]
+STAGES = ("open", "runtime", "heap", "types", "threads", "write")
+_SECONDS_BETWEEN_REPORTS = 0.2
+
+
+class _Clock:
+    """Reports stages as they begin and keeps how long each took."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._name, self._since, self._told = progress, "", time.perf_counter(), 0.0
+        self.stages: list[tuple[str, float]] = []
+
+    def begin(self, name: str, detail: str = "") -> None:
+        now = time.perf_counter()
+        if self._name:
+            self.stages.append((self._name, now - self._since))
+        self._name, self._since = name, now
+        if name:
+            self._progress(name, 0.0, detail)
+
+    def within(self, fraction: float, detail: str = "") -> None:
+        """Progress inside the stage, passed on at most five times a second."""
+        now = time.perf_counter()
+        if now - self._told >= _SECONDS_BETWEEN_REPORTS:
+            self._told = now
+            self._progress(self._name, fraction, detail)
+
+
+def analyse(path: Path, out: Path, progress: Progress) -> None:
+    """Write the index of the dump ``path`` into the directory ``out``. Raises the family of ``analysis.errors``."""
+    clock = _Clock(progress)
+    clock.begin("open", f"{path.stat().st_size:,} bytes")
+    dump = Dump(path)
+    clock.begin("runtime")
+    runtime = dump.runtime
+    clock.begin("heap", f".NET {runtime.version}, {len(runtime.modules):,} modules")
+    walked = dump.walk(clock.within)
+    writer = IndexWriter(out, ENGINE_VERSION)
+    clock.begin("types", f"{len(walked.types):,} types of {len(walked.address):,} objects" if walked else "no heap in this dump")
+    use, without_fields = _write_heap(writer, dump, walked, clock)
+    clock.begin("threads")
+    write_threads(writer, dump)
+    write_modules(writer, dump, use)
+    write_native_modules(writer, dump)
+    clock.begin("write")
+    writer.facts("coverage", build_coverage(dump, walked, without_fields))
+    clock.begin("")
+    writer.facts("summary", build_summary(dump, walked, clock.stages))
+    writer.finish()
+    progress("write", 1.0, "")
+
+
+def _write_heap(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, clock: _Clock) -> tuple[ModuleUse | None, int]:
+    heap = dump.gc_heap
+    if not isinstance(heap, AnalysisError):
+        write_segments(writer, heap, walked)
+    if walked is None:
+        return None, 0
+    instances = group_instances(walked)
+    use = write_types(writer, dump, walked, instances)
+    clock.within(0.2, "fields")
+    without_fields = write_fields(writer, dump, walked, lambda fraction: clock.within(0.2 + 0.6 * fraction, "fields"))
+    clock.within(0.8, "objects")
+    write_objects(writer, walked, instances)
+    return use, without_fields

@@ -1,0 +1,1 @@
+"""From what the engine read to the tables and facts of the index (``analysis.index.schema``)."""
