@@ -1,7 +1,8 @@
 """Field signatures of ECMA-335 (II.23.2.4) into element types and type names.
 
 Names follow ClrMD: ``System.Collections.Generic.Dictionary<System.String, System.Object>``, nested types after ``+``,
-``[]`` and ``[,]`` for arrays, ``<*>`` for one of rank one with a lower bound, ``T*`` for pointers. A function pointer is written as C# does, ``delegate*<A, R>``.
+``[]`` and ``[,]`` for arrays, ``<*>`` for an array of rank one that is no vector, ``T*`` for pointers. A function pointer is
+written as C# does, ``delegate*<A, R>``.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _SIMPLE = {
 }
 _ELEMENT_OF_NAME = {name: element for element, name in _SIMPLE.values()}
 
+
 #: CorElementType number -> name as ClrMD's ClrElementType has it.
 ELEMENT_NAMES = {number: element for number, (element, _) in _SIMPLE.items()} | {
     _POINTER: "Pointer",
@@ -78,16 +80,6 @@ def format_name(parts: Sequence[str], arguments: Sequence[str] = ()) -> str:
             used += count
         written.append(part)
     return _cut("+".join(written))
-
-
-def stored_element(number: int, declared: FieldType) -> str:
-    """Element type of a field from the number its FieldDesc stores.
-
-    The runtime stores every reference as a class; which kind of reference it is stands in the signature only.
-    """
-    if number == _CLASS:
-        return declared.element if declared.element in ("String", "Object", "Array", "SZArray") else "Class"
-    return ELEMENT_NAMES.get(number, "Unknown")
 
 
 def field_type(
@@ -197,13 +189,13 @@ class _Decoder:
 
     def _variable(self, element: int) -> FieldType:
         number = self._number()
-        arguments = self._arguments[element]
+        arguments, unknown = self._arguments[element], ELEMENT_NAMES[element]
         if number >= len(arguments):
-            return FieldType(ELEMENT_NAMES[element], ("!" if element == _VAR else "!!") + str(number))
+            return FieldType(unknown, ("!" if element == _VAR else "!!") + str(number))
         name = arguments[number]
-        if name.endswith("]"):
+        if name.endswith(("]", "<*>")):
             return FieldType("SZArray" if name.endswith("[]") else "Array", name)
-        return FieldType(_ELEMENT_OF_NAME.get(name, ELEMENT_NAMES[element]), name)
+        return FieldType(_ELEMENT_OF_NAME.get(name, unknown), name)
 
     def _generic(self) -> FieldType:
         element, parts, count = self._byte(), self._named(), self._number()
