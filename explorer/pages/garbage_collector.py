@@ -1,0 +1,205 @@
+"""The managed heap as the garbage collector lays it out: generations, segments or regions, and their memory map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.index.store import Index
+from explorer.pages.generations import BY_NAME, GENERATION_LIST, label
+from explorer.pages.names import visible
+from explorer.pages.numbers import address, grouped, percent, readable_bytes
+from explorer.pages.tables import Column
+
+GENERATION_COLUMNS = (
+    Column("generation", "Generation", "text", sortable=False),
+    Column("count", "Objects", "number", about="Objects that are not free blocks"),
+    Column("size", "Used", "number", "B", "Bytes in objects that are not free blocks"),
+    Column("free_count", "Free blocks", "number"),
+    Column("free_size", "Free", "number", "B", "Bytes in free blocks between objects"),
+    Column("fragmentation", "Fragmented", "share", "%", "Free part of used and free bytes", sortable=False, exported=False),
+    Column("committed", "Committed", "number", "B", "Bytes the operating system has promised for it"),
+)
+
+SEGMENT_COLUMNS = (
+    Column("number", "No.", "number"),
+    Column("heap", "Heap", "number"),
+    Column("kind", "Kind", "text"),
+    Column("start", "First object", "address"),
+    Column("end", "Allocated to", "address"),
+    Column("objects", "Objects", "number"),
+    Column("live_bytes", "Used", "number", "B", "Bytes in objects that are not free blocks"),
+    Column("free_bytes", "Free", "number", "B", "Bytes in free blocks"),
+    Column("committed", "Committed", "number", "B"),
+    Column("reserved", "Reserved", "number", "B"),
+)
+
+CONTEXT_COLUMNS = (
+    Column("pointer", "Next allocation", "address"),
+    Column("limit", "Limit", "address"),
+    Column("left", "Left", "number", "B"),
+)
+
+GAP_COLUMNS = (
+    Column("segment", "Segment", "number"),
+    Column("start", "From", "address"),
+    Column("end", "Went on at", "address"),
+    Column("bytes", "Lost", "number", "B"),
+    Column("cause", "What was found there", "text"),
+)
+
+#: More cells than this are counted, not drawn: a page with thousands of shapes is slow and says no more.
+_MOST_CELLS = 600
+_MAP_PIXELS = 2600
+_CELL_HEIGHT = 34
+
+
+def generation_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Live and free objects per generation, from the summary."""
+    rows = []
+    for entry in summary.get("generations", []):
+        free = int(entry.get("free_size") or 0)
+        live = int(entry["size"]) - free
+        rows.append(
+            {
+                "name": entry["name"],
+                "generation": label(entry["name"]),
+                "count": int(entry["count"]) - int(entry.get("free_count") or 0),
+                "size": live,
+                "free_count": int(entry.get("free_count") or 0),
+                "free_size": free,
+                "fragmentation": (free, live + free),
+                "committed": entry.get("committed_bytes"),
+            }
+        )
+    position = {each.name: each.number for each in GENERATION_LIST}
+    return sorted(rows, key=lambda row: position.get(row["name"], 99))
+
+
+def segment_rows(index: Index) -> list[dict[str, Any]]:
+    """Every segment or region with its bytes."""
+    names = ("heap", "start", "end", "committed_end", "reserved_end", "objects", "live_bytes", "free_bytes")
+    columns = {key: index.column("segments", key).tolist() for key in names}
+    kinds = index.text("segments", "kind").all
+    rows = []
+    for number in range(index.rows["segments"]):
+        row: dict[str, Any] = {key: columns[key][number] for key in names}
+        row.update(
+            number=number,
+            kind=label(kinds[number]),
+            kind_name=kinds[number],
+            committed=max(0, row["committed_end"] - row["start"]),
+            reserved=max(0, row["reserved_end"] - row["start"]),
+        )
+        rows.append(row)
+    return rows
+
+
+def context_rows(index: Index) -> list[dict[str, Any]]:
+    """Allocation contexts and what is left in each."""
+    pointers = index.column("allocation_contexts", "pointer").tolist()
+    limits = index.column("allocation_contexts", "limit").tolist()
+    return [{"pointer": at, "limit": end, "left": max(0, end - at)} for at, end in zip(pointers, limits, strict=True)]
+
+
+def gap_rows(index: Index) -> list[dict[str, Any]]:
+    """Parts of the heap that could not be walked."""
+    starts, ends = index.column("gaps", "start").tolist(), index.column("gaps", "end").tolist()
+    segments, causes = index.column("gaps", "segment").tolist(), index.text("gaps", "cause")
+    return [
+        {"segment": segment, "start": start, "end": end, "bytes": max(0, end - start), "cause": visible(causes[row], 300)}
+        for row, (segment, start, end) in enumerate(zip(segments, starts, ends, strict=True))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle of a map cell in pixels; ``tone`` names its colour."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One segment on the map: width is bytes, filled height is the part of them that is in use."""
+
+    number: int
+    width: int
+    height: int
+    blocks: tuple[Block, ...]
+    title: str
+
+
+@dataclass(frozen=True)
+class HeapMap:
+    """The cells of one GC heap in address order."""
+
+    heap: int
+    cells: tuple[Cell, ...]
+    live: int
+    committed: int
+
+
+def memory_map(rows: list[dict[str, Any]], index: Index) -> tuple[list[HeapMap], int]:
+    """The map of all heaps, and how many segments were left off it."""
+    drawn = sorted(rows, key=lambda row: (row["heap"], row["start"]))[:_MOST_CELLS]
+    whole = sum(max(row["committed"], row["end"] - row["start"]) for row in drawn) or 1
+    scale = _MAP_PIXELS / whole
+    bounds = index.column("segments", "generation_bounds")
+    gaps = gap_rows(index)
+    maps = []
+    for heap in sorted({row["heap"] for row in drawn}):
+        own = [row for row in drawn if row["heap"] == heap]
+        cells = tuple(_cell(row, scale, bounds[row["number"]], [g for g in gaps if g["segment"] == row["number"]]) for row in own)
+        live, committed = sum(row["live_bytes"] for row in own), sum(row["committed"] for row in own)
+        maps.append(HeapMap(heap, cells, live, committed))
+    return maps, max(0, len(rows) - _MOST_CELLS)
+
+
+def _cell(row: dict[str, Any], scale: float, bounds: np.ndarray[Any, Any], gaps: list[dict[str, Any]]) -> Cell:
+    allocated = max(0, row["end"] - row["start"])
+    used = row["live_bytes"] / allocated if allocated else 0.0
+    width = max(4.0, max(allocated, row["committed"]) * scale)
+    blocks = [Block(0, 0, round(width, 1), _CELL_HEIGHT, "committed")]
+    for start, end, tone in _spans(row, bounds):
+        x, wide = (start - row["start"]) * scale, (end - start) * scale
+        if allocated and wide < 2 and start == row["start"]:
+            wide = 2.0
+        filled = _CELL_HEIGHT * used
+        blocks.append(Block(round(x, 1), 0, round(wide, 1), _CELL_HEIGHT, f"{tone} free"))
+        blocks.append(Block(round(x, 1), round(_CELL_HEIGHT - filled, 1), round(wide, 1), round(filled, 1), tone))
+    for gap in gaps:
+        x = (gap["start"] - row["start"]) * scale
+        blocks.append(Block(round(x, 1), 0, max(2.0, round(gap["bytes"] * scale, 1)), _CELL_HEIGHT, "gap"))
+    if row["reserved"] > row["committed"]:
+        blocks.append(Block(round(width, 1), 0, 5, _CELL_HEIGHT, "reserved"))
+        width += 6
+    return Cell(row["number"], round(width + 0.5), _CELL_HEIGHT, tuple(blocks), _cell_title(row, allocated, gaps))
+
+
+def _spans(row: dict[str, Any], bounds: np.ndarray[Any, Any]) -> list[tuple[int, int, str]]:
+    """The allocated part split by generation; only an ephemeral segment holds more than one."""
+    start, end = row["start"], row["end"]
+    if row["kind_name"] in BY_NAME:
+        return [(start, end, BY_NAME[row["kind_name"]].slug)]
+    spans = []
+    for number, slug in enumerate(("gen0", "gen1", "gen2")):
+        low, high = max(start, int(bounds[2 * number])), min(end, int(bounds[2 * number + 1]))
+        if low < high:
+            spans.append((low, high, slug))
+    return sorted(spans) or [(start, end, "gen0")]
+
+
+def _cell_title(row: dict[str, Any], allocated: int, gaps: list[dict[str, Any]]) -> str:
+    lost = f", {len(gaps)} gaps" if gaps else ""
+    return (
+        f"{row['kind']} {address(row['start'])}: {readable_bytes(allocated)} allocated, "
+        f"{percent(row['live_bytes'], allocated)} % of it in use, {readable_bytes(row['committed'])} committed, "
+        f"{readable_bytes(row['reserved'])} reserved, {grouped(row['objects'])} objects{lost}"
+    )

@@ -1,0 +1,64 @@
+"""Managed and native modules as rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.index.schema import TABLES
+from analysis.index.store import Index
+from explorer.pages.names import visible
+from explorer.pages.tables import Column
+
+D2 = TABLES["modules"].column("path").data_class
+
+MANAGED_COLUMNS = (
+    Column("name", "Module", "text"),
+    Column("version", "Version", "text"),
+    Column("heap_size", "On the heap", "number", "B", "Bytes of heap objects of its types"),
+    Column("types", "Types", "number", about="Types with objects on the heap"),
+    Column("size", "Image", "number", "B", "Size of the image"),
+    Column("image_base", "Image base", "address"),
+    Column("mvid", "MVID", "code", about="Module version id: which build of the file this is", sortable=False),
+    Column("pdb_id", "PDB id", "code", about="GUID and age of the matching PDB", sortable=False),
+    Column("dynamic", "Dynamic", "flag", about="Made at run time by Reflection.Emit"),
+    Column("path", "Path", "text", data_class=D2),
+    Column("pdb_path", "PDB path", "text", data_class=D2, sortable=False),
+    Column("assembly", "Assembly", "hidden"),
+    Column("address", "Module structure", "hidden-address"),
+)
+
+NATIVE_COLUMNS = (
+    Column("name", "Module", "text"),
+    Column("version", "Version", "text"),
+    Column("size", "Size", "number", "B", "Address space it takes"),
+    Column("base", "Load address", "address"),
+    Column("build_id", "Build id", "code", about="GNU build id: which build of the file this is", sortable=False),
+    Column("path", "Path", "text", data_class=D2),
+)
+
+
+def managed_rows(index: Index) -> list[dict[str, Any]]:
+    """Every managed module."""
+    return _rows(index, "modules")
+
+
+def native_rows(index: Index) -> list[dict[str, Any]]:
+    """Every mapped file that is not a managed assembly."""
+    return _rows(index, "native_modules")
+
+
+def _rows(index: Index, table: str) -> list[dict[str, Any]]:
+    columns: dict[str, list[Any]] = {}
+    for column in TABLES[table].columns:
+        if column.dtype == "text":
+            columns[column.name] = [visible(text, 400) for text in index.text(table, column.name).all]
+        else:
+            columns[column.name] = index.column(table, column.name).tolist()
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def filtered(rows: list[dict[str, Any]], text: str, allowed: set[str]) -> list[dict[str, Any]]:
+    """Rows whose shown text columns hold every word of ``text``; columns the viewer may not see are not searched."""
+    words = text.lower().split()
+    keys = [key for key in ("name", "assembly", "version", "path", "mvid", "pdb_id", "build_id") if key in allowed]
+    return [row for row in rows if all(any(word in str(row.get(key, "")).lower() for key in keys) for word in words)]
