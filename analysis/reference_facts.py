@@ -21,29 +21,29 @@ _STRING_SAMPLE_STEP, _STRING_SAMPLE_ROWS, _STRING_SAMPLE_CHARACTERS = 41, 1000, 
 
 def reference_facts(dump: Dump) -> dict[str, Any]:
     """All facts of the reference's schema that the engine knows."""
-    runtime, heap = dump.runtime, dump.gc_heap
-    readable = not isinstance(heap, AnalysisError)
-    walked = dump.walk()
+    runtime, walked = dump.runtime, dump.walk()
+    heap = None if isinstance(dump.gc_heap, AnalysisError) else dump.gc_heap
     facts: dict[str, Any] = {
         "clr": {
             "version": runtime.version, "flavor": "Core", "module": runtime.target.runtime.image.name,
-            "module_base": hex(runtime.target.runtime.image.base), "server": readable and heap.server,
-            "heaps": heap.heaps if readable else 0, "arch": "X64", "os": "LINUX", "pid": dump.core.process.pid,
+            "module_base": hex(runtime.target.runtime.image.base), "server": bool(heap and heap.server),
+            "heaps": heap.heaps if heap else 0, "arch": "X64", "os": "LINUX", "pid": dump.core.process.pid,
         },
         "native_modules": [{"name": i.name, "image_base": hex(i.base), "size": i.size} for i in dump.images],
-        "segments": [_segment(s) for s in heap.segments] if readable else [],
-        "allocation_contexts": [[hex(a), hex(b)] for a, b in heap.allocation_contexts] if readable else [],
+        "segments": [_segment(s) for s in heap.segments] if heap else [],
+        "allocation_contexts": [[hex(a), hex(b)] for a, b in heap.allocation_contexts] if heap else [],
         "threads": [
             {
-                "address": hex(t.address), "managed_id": t.managed_id, "os_id": t.os_id, "state": str(t.state), "gc_mode": t.gc_mode,
-                "alive": t.alive, "finalizer": t.finalizer, "name": t.name,
+                "address": hex(t.address), "managed_id": t.managed_id, "os_id": t.os_id, "state": str(t.state),
+                "gc_mode": t.gc_mode, "alive": t.alive, "finalizer": t.finalizer, "name": t.name,
                 "exception": {"address": hex(t.exception), "type": t.exception_type} if t.exception else None,
             }
             for t in dump.threads.threads
         ],
         "modules": [
             {
-                "name": m.name or None, "image_base": hex(m.image_base), "Size": m.size, "dynamic": m.dynamic, "pe": not m.dynamic,
+                "name": m.name or None, "image_base": hex(m.image_base), "Size": m.size, "dynamic": m.dynamic,
+                "pe": not m.dynamic,
                 "address": hex(m.address), "metadata": hex(m.metadata_address), "metadata_length": m.metadata_size,
             }
             for m in runtime.modules
@@ -68,7 +68,8 @@ def _heap_facts(dump: Dump, walked: HeapWalk | None) -> dict[str, Any]:
                 "string_count": 0}  # fmt: skip
     count = len(walked.types)
     totals, sizes = walked.types.counts[:count].sum(axis=1), walked.types.sizes[:count].sum(axis=1)
-    order = sorted((k for k in range(count) if totals[k]), key=lambda k: (-int(sizes[k]), walked.types.method_tables[k]))
+    # Type ids count in the order of first sight, which is how the reference breaks ties.
+    order = sorted((k for k in range(count) if totals[k]), key=lambda k: (-int(sizes[k]), k))
     return {
         "heap": {
             "objects": len(walked.address), "bytes": int(sizes.sum()), "address_sum": hex(walked.address_sum),

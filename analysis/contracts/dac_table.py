@@ -63,4 +63,4 @@ def _is_string_method_table(memory: Memory, slot: int) -> bool:
         flags, base_size = struct.unpack("<II", memory.read(method_table, 8))
     except MemoryFault:
         return False
-    return base_size == _STRING_BASE_SIZE and flags & 0x8000FFFF == _STRING_COMPONENT_FLAGS
+    return bool(base_size == _STRING_BASE_SIZE and flags & 0x8000FFFF == _STRING_COMPONENT_FLAGS)

@@ -135,7 +135,7 @@ class Index:
 
     def object_sizes(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
         """Shallow sizes in bytes of the objects in ``rows``, the oversize ones filled in."""
-        sizes = self.column("objects", "size")[rows].astype(np.uint64)
+        sizes: npt.NDArray[np.uint64] = self.column("objects", "size")[rows].astype(np.uint64)
         if self.rows["oversize_objects"]:
             at = np.searchsorted(self.column("oversize_objects", "object"), rows)
             at = np.minimum(at, self.rows["oversize_objects"] - 1)

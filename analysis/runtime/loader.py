@@ -124,7 +124,8 @@ def _assemblies(target: Target) -> list[int]:
     count = target.u32(listed, "ArrayListBase", "Count")
     if count > LIMITS.modules:
         raise OverLimit(f"{count:,} assemblies", where="AppDomain.DomainAssemblyList")
-    block, assemblies = listed + layout.offset("ArrayListBase", "FirstBlock"), []
+    block = listed + layout.offset("ArrayListBase", "FirstBlock")
+    assemblies: list[int] = []
     while block and len(assemblies) < count:
         size = min(target.u32(block, "ArrayListBlock", "Size"), count - len(assemblies))
         if not size:

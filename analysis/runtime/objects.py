@@ -53,7 +53,7 @@ class ObjectReader:
         return tuple(self._value(field, address) for field in self._fields.instance_fields(info.method_table))
 
     def reference(self, address: int, name: str) -> int:
-        """The object that the field ``name`` of the object at ``address`` refers to. Raises Corrupt when there is none so named."""
+        """The object that the field ``name`` of the object at ``address`` refers to. Raises Corrupt when it has no such field."""
         info = self.type_of(address)
         for field in self._fields.instance_fields(info.method_table):
             if field.name == name:

@@ -18,7 +18,8 @@ _BACKGROUND, _UNSTARTED, _DEAD, _POOL_WORKER, _INTERRUPTIBLE = 0x200, 0x400, 0x8
 _WORDS = (
     (0x1, "abort requested"), (0x2, "asked to stop for a collection"), (0x8, "asked to stop by a debugger"), (0x80, "hijacked"),
     (_BACKGROUND, "background"), (0x4000, "single-threaded apartment"), (0x8000, "multi-threaded apartment"),
-    (0x80000, "stopped by a debugger"), (0x4000000, "interrupted"), (0x10000000, "being aborted"), (0x40000000, "failed to start"),
+    (0x80000, "stopped by a debugger"), (0x4000000, "interrupted"), (0x10000000, "being aborted"),
+    (0x40000000, "failed to start"),
 )  # fmt: skip
 #: What the runtime stores as the id of an operating system thread that is gone.
 _NO_OS_THREAD = 0xBAADF00D
@@ -143,10 +144,13 @@ def _name(target: Target, objects: ObjectReader, address: int) -> str:
 
 
 def _exception(target: Target, types: TypeSystem, objects: ObjectReader, address: int) -> tuple[int, str]:
-    """Address and type of the exception being handled: the innermost tracker's object, given through a handle."""
+    """Address and type of the thread's current exception: the innermost tracker's object, or the last one thrown when
+    the runtime gave up on it without a tracker (a stack overflow)."""
     try:
         tracker = target.pointer(address, "Thread", "ExceptionTracker")
         handle = target.pointer(tracker, "ExceptionInfo", "ThrownObject") if tracker else 0
+        if not handle and target.u32(address, "Thread", "LastThrownObjectIsUnhandled"):
+            handle = target.pointer(address, "Thread", "LastThrownObject")
         thrown = target.memory.pointer(handle) if handle else 0
         if not thrown:
             return 0, ""

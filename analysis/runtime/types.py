@@ -50,7 +50,7 @@ class TypeInfo:
 
     @property
     def is_value_type(self) -> bool:
-        return self.flags & _CATEGORY in _CATEGORY_VALUE_TYPES
+        return is_value_type(self.flags)
 
     @property
     def finalizable(self) -> bool:
@@ -65,6 +65,11 @@ class TypeInfo:
         return bool(self.flags & _CONTAINS_POINTERS)
 
 
+def is_value_type(flags: int) -> bool:
+    """Whether the flags of a method table say that it is a value type (arrays and strings use the bits otherwise)."""
+    return flags & _CATEGORY in _CATEGORY_VALUE_TYPES
+
+
 class TypeSystem:
     """Reads and remembers method tables and names. One per dump; every address is checked before it is believed."""
 
@@ -75,6 +80,8 @@ class TypeSystem:
         self.string_method_table = self._global_method_table("StringMethodTable")
         self._infos: dict[int, TypeInfo] = {}
         self._names: dict[int, str] = {}
+        #: Type handles whose names could not be read; ``name`` shows their address instead.
+        self.nameless: set[int] = set()
         layout = target.layout
         self._version = layout.contracts["RuntimeTypeSystem"]
         self._at = {name: layout.offset("MethodTable", name) for name in (
@@ -172,6 +179,7 @@ class TypeSystem:
             text = self._type_desc_name(handle, depth) if handle & 2 else self._method_table_name(handle, depth)
         except AnalysisError:
             text = f"<unknown type {handle:#x}>"
+            self.nameless.add(handle)
         if depth == 0:
             self._names[handle] = text
         return text
@@ -188,6 +196,7 @@ class TypeSystem:
             return self.name(info.element, depth + 1) + suffix
         metadata = info.module.metadata if info.module else None
         if metadata is None:
+            self.nameless.add(address)
             return f"<type {info.token:#010x} of an unreadable module>"
         rid = info.token & 0xFFFFFF
         arguments = [self.name(argument, depth + 1) for argument in info.arguments]

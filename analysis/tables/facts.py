@@ -136,7 +136,8 @@ def _heap_item(dump: Dump, walked: HeapWalk | None) -> dict[str, str]:
         share = dump.heap_share
         return _item(
             "heap", "none", f"No heap: this is a {dump.kind} dump",
-            f"It holds {share.captured_bytes:,} of {share.allocated_bytes:,} bytes of the managed heap: stacks and the runtime's own lists only.",
+            f"It holds {share.captured_bytes:,} of {share.allocated_bytes:,} bytes of the managed heap: "
+            "stacks and the runtime's own lists only.",
             _TAKE_A_HEAP_DUMP,
         )  # fmt: skip
     lost = sum(gap.end - gap.start for gap in walked.gaps)
@@ -166,7 +167,7 @@ def _types_item(dump: Dump, walked: HeapWalk | None, without_fields: int) -> dic
         return _item(
             "types", "none", "No types with objects", "Types are listed by the objects on the heap, which is not in this dump."
         )
-    nameless = sum(dump.runtime.types.name(mt).startswith("<") for mt in walked.types.method_tables[1:])
+    nameless = len(dump.runtime.types.nameless.intersection(walked.types.method_tables))
     if nameless or without_fields:
         return _item(
             "types", "partial", f"{len(walked.types) - 1:,} types, {nameless:,} without a name",
@@ -179,10 +180,9 @@ def _modules_item(dump: Dump) -> dict[str, str]:
     modules = dump.runtime.modules
     broken = [module for module in modules if module.metadata is None]
     if broken:
-        return _item(
-            "modules", "partial", f"{len(modules):,} modules, {len(broken):,} without metadata",
-            "; ".join(module.problems[0] if module.problems else "made at run time, without saved metadata" for module in broken)[:1000],
-        )  # fmt: skip
+        reasons = (m.problems[0] if m.problems else "made at run time, without saved metadata" for m in broken)
+        title = f"{len(modules):,} modules, {len(broken):,} without metadata"
+        return _item("modules", "partial", title, "; ".join(reasons)[:1000])
     return _item("modules", "complete", f"All {len(modules):,} managed modules")
 
 
@@ -200,10 +200,14 @@ def _memory_item(dump: Dump) -> dict[str, str]:
     segments = dump.core.memory.segments
     if segments.truncated:
         missing = sum(end - start for start, end in segments.truncated)
-        return _item("memory", "partial", f"The file ends early: {missing:,} bytes are missing",
-                     "It was cut off while it was written or copied.", "Copy or take the dump again; check free disk space.")  # fmt: skip
+        return _item(
+            "memory", "partial", f"The file ends early: {missing:,} bytes are missing",
+            "It was cut off while it was written or copied.", "Copy or take the dump again; check free disk space.",
+        )  # fmt: skip
     if segments.overlaps:
-        return _item("memory", "partial", f"{len(segments.overlaps):,} overlapping ranges of memory",
-                     "The file describes some addresses twice; the first description was believed.")  # fmt: skip
+        return _item(
+            "memory", "partial", f"{len(segments.overlaps):,} overlapping ranges of memory",
+            "The file describes some addresses twice; the first description was believed.",
+        )  # fmt: skip
     captured = int((segments.ends - segments.starts).sum())
     return _item("memory", "complete", f"{captured:,} bytes of memory in {len(segments):,} ranges")

@@ -13,6 +13,8 @@ from analysis.runtime.loader import Module
 from analysis.tables.types import ModuleUse
 
 _VERSION_IN_NAME = re.compile(r"\.so\.(\d+(?:\.\d+)*)$|-(\d+(?:\.\d+)+)\.so$")
+#: Mappings that are not files: shared anonymous memory, such as the runtime's doubly mapped code heaps, and devices.
+_NO_FILES = ("/memfd:", "/dev/", "/SYSV")
 _VERSION_IN_PATH = re.compile(r"/(\d+\.\d+\.\d+[^/]*)/[^/]+$")
 
 
@@ -55,7 +57,10 @@ def write_native_modules(writer: IndexWriter, dump: Dump) -> None:
 def native_images(images: list[MappedImage], modules: list[Module]) -> list[MappedImage]:
     """Mapped files without the managed assemblies (which may be mapped more than once) and without data files."""
     managed = {module.path for module in modules}
-    return [image for image in images if image.path not in managed and not image.name.endswith(".dll")]
+    return [
+        image for image in images
+        if image.path not in managed and not image.name.endswith(".dll") and not image.path.startswith(_NO_FILES)
+    ]  # fmt: skip
 
 
 def _build_id(dump: Dump, image: MappedImage) -> str:

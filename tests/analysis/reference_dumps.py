@@ -1,0 +1,63 @@
+"""Where real dumps with reference answers are found, and how many of them were compared.
+
+Looked for in this order: the directory named by ``DUMP_EXPLORER_DUMPS``; the archives beside the project
+(``../shared/dumps``), which are unpacked once into the user's cache; dumps already in that cache.
+The small dumps in ``tests/data`` are always there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+FAMILIES = ("net10", "net9", "net8", "web")
+_CACHE = Path("~/.cache/dump-explorer/dumps").expanduser()
+
+#: Names of the dumps that a test has held against the reference; the closing line of the run counts them.
+COMPARED: set[str] = set()
+
+
+@dataclass(frozen=True)
+class ReferenceDump:
+    """A dump and the answers of the reference reader beside it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.parent.name}/{self.path.stem}"
+
+    @property
+    def oracle(self) -> dict[str, Any]:
+        return _oracle(self.path)
+
+
+@lru_cache(maxsize=2)
+def _oracle(path: Path) -> dict[str, Any]:
+    answers: dict[str, Any] = json.loads(path.with_suffix(".oracle.json").read_text())
+    return answers
+
+
+@lru_cache
+def reference_dumps() -> tuple[ReferenceDump, ...]:
+    """Every dump of the families that has reference answers."""
+    root = _root()
+    found = [path for family in FAMILIES for path in sorted((root / family).glob("*.dmp"))]
+    return tuple(ReferenceDump(path) for path in found if path.with_suffix(".oracle.json").exists())
+
+
+def _root() -> Path:
+    named = os.environ.get("DUMP_EXPLORER_DUMPS")
+    if named:
+        return Path(named)
+    unpack = PROJECT.parent / "shared" / "dumps" / "unpack.py"
+    if unpack.exists():
+        subprocess.run([sys.executable, str(unpack), str(_CACHE), *FAMILIES], check=True, stdout=subprocess.DEVNULL)
+    return _CACHE
