@@ -22,6 +22,8 @@ class Limits:
     gaps: int = 100_000
     heaps: int = 4_096
     read_bytes: int = 1 << 30
+    archive_window_bytes: int = 128 << 20
+    archive_directory_bytes: int = 1 << 20
 
 
 LIMITS = Limits()

@@ -1,0 +1,174 @@
+"""Unpack a compressed dump (.gz, .zst, or .zip with one file) into a plain file, bounded by the unpacked size.
+
+Names inside archives are never used as paths: the bytes go where the caller says. Memory stays small whatever the
+archive claims, and a file that was not finished is removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import zstandard
+
+from analysis.errors import Corrupt, NotADump, OverLimit, Unsupported
+from analysis.limits import LIMITS
+
+_CHUNK = 1 << 20
+# One compressed block of Zstandard can be 4 bytes for 128 KiB, so this many input bytes give at most 64 MiB at a time.
+_ZSTANDARD_CHUNK = 2048
+_END_OF_DIRECTORY, _END_OF_DIRECTORY_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_COPY_AGAIN = "It was probably cut off or altered while it was copied; pack and copy it again."
+_ONE_FILE = "Put only the dump into the zip archive, or upload it as .gz or .zst."
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """The plain file that came out. ``member`` is the name the archive gave it, for display only ("" where it gives none)."""
+
+    path: Path
+    size_bytes: int
+    compression: str
+    member: str
+
+
+def unpack(source: Path, target: Path, *, limit_bytes: int) -> Unpacked:
+    """Unpack ``source`` into the new file ``target``.
+
+    Raises OverLimit when more than ``limit_bytes`` come out or the disk is full, Corrupt for a damaged archive,
+    Unsupported for an encrypted one, NotADump for one that holds no file, several files, or is no archive known here.
+    """
+    with source.open("rb") as file:
+        magic = file.read(4)
+        file.seek(0)
+        if magic[:2] == b"\x1f\x8b":
+            return _write(target, "gz", "", _gzip_chunks(file), limit_bytes)
+        if magic == b"\x28\xb5\x2f\xfd":
+            return _write(target, "zst", "", _zstandard_chunks(file), limit_bytes)
+        if magic in (b"PK\x03\x04", _END_OF_DIRECTORY):
+            return _unpack_zip(file, target, limit_bytes)
+    raise NotADump("the file is no .gz, .zst or .zip archive", where=f"it begins with {magic.hex(' ') or 'nothing'}")
+
+
+def _write(target: Path, compression: str, member: str, chunks: Iterator[bytes], limit_bytes: int) -> Unpacked:
+    size = 0
+    try:
+        with target.open("wb") as out:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise OverLimit(
+                        f"the archive unpacks to more than {limit_bytes:,} bytes",
+                        where=f"{compression} archive",
+                        remedy="Take a smaller dump, or ask for a higher limit on unpacked size.",
+                    )
+                out.write(chunk)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OverLimit(
+            "there is not enough disk space to unpack the archive",
+            where=f"after {size:,} bytes",
+            remedy="Free disk space or take a smaller dump.",
+        ) from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return Unpacked(target, size, compression, member)
+
+
+@contextmanager
+def _damage(kind: str) -> Iterator[None]:
+    """Turn what the decompressors raise on damaged input into Corrupt."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, struct.error, NotImplementedError) as error:
+        raise Corrupt(f"the {kind} archive is damaged or cut off", where=str(error), remedy=_COPY_AGAIN) from error
+
+
+def _gzip_chunks(file: BinaryIO) -> Iterator[bytes]:
+    with _damage("gzip"), gzip.GzipFile(fileobj=file) as reader:
+        while chunk := reader.read(_CHUNK):
+            yield chunk
+
+
+def _zstandard_chunks(file: BinaryIO) -> Iterator[bytes]:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=LIMITS.archive_window_bytes)
+    frame = decompressor.decompressobj()
+    try:
+        while data := file.read(_ZSTANDARD_CHUNK):
+            while data:
+                if frame.eof:
+                    frame = decompressor.decompressobj()
+                if chunk := frame.decompress(data):
+                    yield chunk
+                data = frame.unused_data if frame.eof else b""
+    except zstandard.ZstdError as error:
+        if "memory" in str(error):
+            raise OverLimit(
+                "the Zstandard archive needs too much memory to unpack",
+                where=f"window above {LIMITS.archive_window_bytes:,} bytes",
+                remedy="Compress the dump without zstd's --long or --ultra options.",
+            ) from error
+        raise Corrupt("the Zstandard archive is damaged", where=str(error), remedy=_COPY_AGAIN) from error
+    if not frame.eof:
+        raise Corrupt("the Zstandard archive is cut off", where="its last frame does not end", remedy=_COPY_AGAIN)
+
+
+def _unpack_zip(file: BinaryIO, target: Path, limit_bytes: int) -> Unpacked:
+    _check_directory(file)
+    with _damage("zip"), zipfile.ZipFile(file) as archive:
+        member = _single_member(archive.infolist())
+        name = PurePosixPath(member.filename.replace("\\", "/")).name[: LIMITS.name_characters]
+        if member.file_size > limit_bytes:
+            raise OverLimit(f"the zip archive unpacks to {member.file_size:,} bytes, the limit is {limit_bytes:,}",
+                            where=name, remedy="Take a smaller dump, or ask for a higher limit on unpacked size.")  # fmt: skip
+        with archive.open(member) as reader:
+            return _write(target, "zip", name, iter(lambda: reader.read(_CHUNK), b""), limit_bytes)
+
+
+def _single_member(members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    """The one file of an archive; folders and what macOS adds do not count."""
+    files = [m for m in members if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    if len(files) != 1:
+        raise NotADump(f"the zip archive holds {len(files):,} files", where="zip directory", remedy=_ONE_FILE)
+    if files[0].flag_bits & 1:
+        raise Unsupported("the zip archive is protected by a password", remedy="Upload the dump without a password.")
+    if files[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Unsupported(
+            f"the zip archive uses compression method {files[0].compress_type}",
+            remedy="Pack it with the usual method (deflate), or upload the dump as .gz or .zst.",
+        )
+    return files[0]
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Refuse a zip whose directory is bigger than one file's could be, before it is read into memory."""
+    size = file.seek(0, 2)
+    start = max(0, size - (22 + 0xFFFF + 20))
+    file.seek(start)
+    tail = file.read()
+    at = tail.rfind(_END_OF_DIRECTORY)
+    if at < 0 or len(tail) - at < 22:
+        raise Corrupt("the zip archive has no directory at its end", where=f"{size:,} bytes", remedy=_COPY_AGAIN)
+    (directory_bytes,) = struct.unpack_from("<I", tail, at + 12)
+    if at >= 20 and tail[at - 20 : at - 16] == _LOCATOR_64:
+        file.seek(min(struct.unpack_from("<Q", tail, at - 12)[0], size))
+        record = file.read(56)
+        if record[:4] != _END_OF_DIRECTORY_64 or len(record) < 56:
+            raise Corrupt("the zip archive does not say where its directory is", where="zip64 record", remedy=_COPY_AGAIN)
+        directory_bytes = max(directory_bytes if directory_bytes != 0xFFFFFFFF else 0, struct.unpack_from("<Q", record, 40)[0])
+    file.seek(0)
+    if directory_bytes > LIMITS.archive_directory_bytes:
+        raise NotADump(
+            "the zip archive holds far more than one file", where=f"directory of {directory_bytes:,} bytes", remedy=_ONE_FILE
+        )
