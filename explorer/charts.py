@@ -99,7 +99,7 @@ def types_treemap(types: TypeCatalogue, urls: dict[int, str], type_ids: list[int
                 "values": sectors.values,
                 "customdata": sectors.details,
                 "branchvalues": "total",
-                "maxdepth": 3,
+                "maxdepth": 4,
                 "tiling": {"pad": 2},
                 "pathbar": {"thickness": 22},
                 "texttemplate": "%{label}<br>%{customdata[0]}",
@@ -108,7 +108,7 @@ def types_treemap(types: TypeCatalogue, urls: dict[int, str], type_ids: list[int
                 "meta": {"tones": sectors.tones},
             }
         ],
-        "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 0}},
+        "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "uniformtext": {"minsize": 10, "mode": "hide"}},
     }
 
 

@@ -26,13 +26,13 @@ FIELD_COLUMNS = (
     Column("name", "Field", "code"),
     Column("type_name", "Type", "name"),
     Column("size", "Size", "number", "B", "Bytes the field takes in the object"),
-    Column("declared_by", "Declared by", "name"),
+    Column("declared_by", "Declared by", "owner"),
 )
 
 STATIC_COLUMNS = (
     Column("name", "Field", "code"),
     Column("type_name", "Type", "name"),
-    Column("declared_by", "Declared by", "name"),
+    Column("declared_by", "Declared by", "owner"),
 )
 
 

@@ -76,6 +76,19 @@ def name_parts(shown: str) -> list[NamePart]:
     return parts
 
 
+def split_parts(parts: list[NamePart], at: int) -> tuple[list[NamePart], list[NamePart]]:
+    """The parts before and after a character position, cutting the part that spans it."""
+    head, tail, end = [], [], 0
+    for part in parts:
+        cut = max(0, min(len(part.text), at - end))
+        end += len(part.text)
+        if cut:
+            head.append(NamePart(part.text[:cut], part.quiet))
+        if cut < len(part.text):
+            tail.append(NamePart(part.text[cut:], part.quiet))
+    return head, tail
+
+
 def namespace_of(name: str) -> str:
     """The namespace of a type name: the part before the last point that stands before generics, arrays and nesting."""
     end = len(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -76,7 +76,6 @@ class Query:
     descending: bool
     page: int
     page_size: int
-    default_sort: str = ""
 
     @classmethod
     def read(cls, parameters: Mapping[str, str], columns: Sequence[Column], default_sort: str) -> Query:
@@ -92,8 +91,12 @@ class Query:
             descending=wanted.startswith("-"),
             page=max(1, _number(parameters.get("page"), 1)),
             page_size=size if size in PAGE_SIZES else DEFAULT_PAGE_SIZE,
-            default_sort=default_sort,
         )
+
+    @classmethod
+    def unpaged(cls, rows: int) -> Query:
+        """A table that shows all its rows in the order they come in."""
+        return cls(parameters={}, sort="", descending=False, page=1, page_size=max(1, rows))
 
     def url(self, **changes: str | int | None) -> str:
         """This table's URL with some parameters changed or, by ``None``, left out; going anywhere else returns to page 1."""
@@ -119,7 +122,12 @@ class Table:
     empty: str = "Nothing matches."
     noun: str = "rows"
     unfiltered_total: int | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    footnote: str = ""
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that are drawn; hidden ones are only in exports."""
+        return tuple(column for column in self.columns if not column.kind.startswith("hidden"))
 
     @property
     def total(self) -> int:
@@ -155,7 +163,7 @@ class Table:
                 "url": self.query.sort_url(column) if column.sortable else "",
                 "direction": ("descending" if self.query.descending else "ascending") if column.key == self.query.sort else "",
             }
-            for column in self.columns
+            for column in self.shown
         ]
 
     @property

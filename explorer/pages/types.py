@@ -70,6 +70,10 @@ class TypeCatalogue:
     def heap_size(self) -> int:
         return int(self.size.sum())
 
+    @cached_property
+    def count_of_objects(self) -> int:
+        return int(self.count.sum())
+
     def module_name(self, type_id: int) -> str:
         row = int(self.modules[type_id])
         return visible(self.module_names[row], 260) if 0 <= row < len(self.module_names) else ""
@@ -199,7 +203,6 @@ def type_columns(types: TypeCatalogue, generation: Generation | None, numbers: b
         Column("count", f"Objects{where}", "number", about="Objects of exactly this type"),
         Column("size", f"Size{where}", "number", "B", "Their shallow sizes added up"),
         Column("share", "Share", "share", "% of heap", "Part of all bytes on the heap", sortable=False, exported=False),
-        Column("average", "Average", "number", "B", "Size divided by objects"),
         Column("largest", "Largest", "number", "B", "The biggest object of this type"),
     ]
     if numbers:
@@ -209,7 +212,12 @@ def type_columns(types: TypeCatalogue, generation: Generation | None, numbers: b
             Column("mix", "Generations", "mix", about="Where the bytes are", sortable=False, exported=False),
             *(Column(each.slug, each.label, "hidden", "B") for each in types.present_generations),
         ]
-    return (*columns, Column("kind", "Kind", "hidden"), Column("method_table", "Method table", "hidden-address"))
+    return (
+        *columns,
+        Column("average", "Average", "hidden", "B"),
+        Column("kind", "Kind", "hidden"),
+        Column("method_table", "Method table", "hidden-address"),
+    )
 
 
 class NamespaceTree:

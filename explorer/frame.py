@@ -1,0 +1,123 @@
+"""The frame around every page of a dump: rail, header strip, coverage strip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.urls import reverse
+
+from analysis.index.schema import DataClass
+from analysis.index.store import Index
+
+
+@dataclass(frozen=True, slots=True)
+class RailItem:
+    """One page in the rail."""
+
+    label: str
+    url: str
+    key: str
+    current: bool
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RailGroup:
+    """Pages that belong together."""
+
+    heading: str
+    items: tuple[RailItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact of the header strip: the emphasised part, then words; sizes are given in bytes."""
+
+    strong: str = ""
+    words: str = ""
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the frame shows about one dump. Without an index it has no pages but the overview."""
+
+    dump_id: str
+    title: str
+    team: str
+    current: str
+    chips: tuple[str, ...] = ()
+    index: Index | None = None
+    received: tuple[Fact, ...] = ()
+    highest: DataClass = DataClass.D1_STRUCTURE
+    summary: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "summary", self.index.facts("summary") if self.index else {})
+
+    def url(self, name: str, *arguments: Any) -> str:
+        """The address of a page of this dump."""
+        return reverse(name, args=[self.dump_id, *arguments])
+
+    @property
+    def overview_url(self) -> str:
+        return self.url("dump-overview")
+
+    @property
+    def coverage_url(self) -> str:
+        return self.url("dump-coverage")
+
+    @property
+    def coverage(self) -> list[dict[str, Any]]:
+        return self.index.facts("coverage").get("items", []) if self.index else []
+
+    @property
+    def coverage_strip(self) -> list[dict[str, Any]]:
+        """Heap and threads always, anything else only where it is not complete."""
+        return [item for item in self.coverage if item["topic"] in ("heap", "threads") or item["state"] != "complete"][:5]
+
+    @property
+    def has_heap(self) -> bool:
+        return self.index is not None and self.index.rows["objects"] > 0
+
+    @property
+    def rail(self) -> list[RailGroup]:
+        def item(label: str, name: str, key: str, current: str, count: int | None = None) -> RailItem:
+            return RailItem(label, self.url(name), key, self.current == current, count)
+
+        groups = [RailGroup("", (item("Overview", "dump-overview", "o", "overview"),))]
+        if self.index is None:
+            return groups
+        rows = self.index.rows
+        memory = (
+            item("Types", "dump-types", "h", "types", rows["types"]),
+            item("GC", "dump-gc", "c", "gc"),
+        )
+        dump = (
+            item("Modules", "dump-modules", "m", "modules", rows["modules"] + rows["native_modules"]),
+            item("Coverage", "dump-coverage", "v", "coverage"),
+        )
+        return [
+            *groups,
+            RailGroup("Memory", memory),
+            RailGroup("Execution", (item("Threads", "dump-threads", "t", "threads", rows["threads"]),)),
+            RailGroup("Dump", dump),
+        ]
+
+    @property
+    def facts(self) -> list[Fact]:
+        """The header strip: what the engine found, then how the file came here."""
+        if not self.summary:
+            return list(self.received)
+        dump, process, runtime = (self.summary.get(part, {}) for part in ("dump", "process", "runtime"))
+        collector = self.summary.get("gc", {})
+        facts = [
+            Fact(process.get("name") or "process", f"pid {process['pid']}" if process.get("pid") else ""),
+            Fact(runtime.get("version") or "unknown version", f"of {runtime.get('name') or 'the runtime'}"),
+            Fact(f"{dump.get('operating_system', '')} {dump.get('architecture', '')}".strip()),
+            Fact(dump.get("kind") or "unknown", f"dump by {dump.get('written_by') or 'an unknown tool'}"),
+        ]
+        if self.has_heap and "server" in collector:
+            facts.append(Fact("", "server GC" if collector["server"] else "workstation GC"))
+        return [*facts, *self.received]

@@ -1,0 +1,73 @@
+"""The heap as the garbage collector lays it out."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+from explorer.views.dump_page import DumpPage, with_index
+
+from explorer.exports import export_response
+from explorer.pages import garbage_collector as collector
+from explorer.pages.generations import GENERATION_LIST
+from explorer.pages.tables import Column, ListedRows, Query, Table, sorted_rows
+
+
+@require_GET
+@with_index("gc")
+def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
+    """Generations, the memory map, segments, allocation contexts, gaps, settings."""
+    index, summary = page.index, page.frame.summary
+    segments = collector.segment_rows(index)
+    query = Query.read(request.GET.dict(), collector.SEGMENT_COLUMNS, "number")
+    listed = [{**row, "anchor": f"segment-{row['number']}"} for row in sorted_rows(segments, query)]
+    generations = collector.generation_rows(summary)
+    noun = "regions" if summary.get("gc", {}).get("regions") else "segments"
+    tables = (
+        Table("segments", noun.capitalize(), collector.SEGMENT_COLUMNS, query, ListedRows(listed), "No segments.", noun),
+        _whole("generations", "Generations", collector.GENERATION_COLUMNS, generations, "generations"),
+        _whole("contexts", "Allocation contexts", collector.CONTEXT_COLUMNS, collector.context_rows(index), "contexts"),
+        _whole("gaps", "Gaps", collector.GAP_COLUMNS, collector.gap_rows(index), "gaps"),
+    )
+    if file := export_response(request, page.file_name, *tables):
+        return file
+    maps, left_off = collector.memory_map(segments, index)
+    context = {
+        "page": page,
+        "frame": page.frame,
+        "maps": maps,
+        "left_off": left_off,
+        "segments": tables[0],
+        "generations": tables[1],
+        "contexts": tables[2],
+        "gaps": tables[3],
+        "noun": noun,
+        "settings": summary.get("gc", {}),
+        "heap": summary.get("heap", {}),
+        "live": sum(row["live_bytes"] for row in segments),
+        "average_free": _average(summary.get("heap", {})),
+        "legend": _legend(page),
+        "free_share": (summary.get("heap", {}).get("free_bytes") or 0, summary.get("heap", {}).get("bytes") or 0),
+    }
+    return render(request, "gc/garbage_collector.html", context)
+
+
+def _average(heap: dict[str, int]) -> int | None:
+    blocks = heap.get("free_objects") or 0
+    return round(heap.get("free_bytes", 0) / blocks) if blocks else None
+
+
+def _legend(page: DumpPage) -> list[dict[str, str]]:
+    present = set(page.index.text("segments", "kind").all)
+    used = [
+        {"tone": each.slug, "label": each.label} for each in GENERATION_LIST if each.name in present or "Ephemeral" in present
+    ]
+    rest = [("gen2 free", "free between objects"), ("committed", "committed, not allocated"), ("reserved", "reserved")]
+    gaps = [("gap", "could not be read")] if page.index.rows["gaps"] else []
+    return used + [{"tone": tone, "label": label} for tone, label in rest + gaps]
+
+
+def _whole(name: str, caption: str, columns: tuple[Column, ...], rows: list[dict[str, object]], noun: str) -> Table:
+    """A short table without paging: what it can be sorted by is its own order."""
+    fixed = tuple(Column(c.key, c.label, c.kind, c.unit, c.about, sortable=False, exported=c.exported) for c in columns)
+    return Table(name, caption, fixed, Query.unpaged(len(rows)), ListedRows(rows), f"No {noun}.", noun)

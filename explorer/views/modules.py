@@ -1,0 +1,41 @@
+"""Managed and native modules."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+from explorer.views.dump_page import DumpPage, with_index
+
+from explorer.exports import export_response
+from explorer.pages import modules as module_rows
+from explorer.pages.tables import ListedRows, Query, Table, allowed_columns, sorted_rows
+
+
+@require_GET
+@with_index("modules")
+def modules(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
+    """One of the two lists; paths only for those who may see context."""
+    native = request.GET.get("show") == "native"
+    columns = allowed_columns(module_rows.NATIVE_COLUMNS if native else module_rows.MANAGED_COLUMNS, page.highest)
+    query = Query.read(request.GET.dict(), columns, "name")
+    rows = module_rows.native_rows(page.index) if native else module_rows.managed_rows(page.index)
+    for row in rows:
+        for key in ("image_base", "size"):
+            row[key] = row.get(key) or None
+    matching = module_rows.filtered(rows, request.GET.get("q", ""), {column.key for column in columns})
+    table = Table(
+        name="native" if native else "managed",
+        caption="Native modules" if native else "Managed modules",
+        columns=columns,
+        query=query,
+        source=ListedRows(sorted_rows(matching, query)),
+        empty="No module matches." if rows else "This dump names no such modules.",
+        noun="modules",
+        unfiltered_total=len(rows),
+    )
+    if file := export_response(request, page.file_name, table):
+        return file
+    counts = {"managed": page.index.rows["modules"], "native": page.index.rows["native_modules"]}
+    context = {"page": page, "frame": page.frame, "table": table, "native": native, "counts": counts}
+    return render(request, "modules/modules.html", context)
