@@ -82,7 +82,7 @@ def _stat(path: Path) -> int:
         if counts[kind]:
             address = walked.types.method_tables[kind]
             lines.append(f"{address:016x} {counts[kind]:>8,} {sizes[kind]:>12,} {dump.runtime.types.name(address)}")
-    lines.append(f"Total {len(walked.address):,} objects, {int(sizes.sum()):,} bytes, {len(walked.gaps):,} gaps")
+    lines.append(f"Total {walked.object_count:,} objects, {int(sizes.sum()):,} bytes, {len(walked.gaps):,} gaps")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

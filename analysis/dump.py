@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from analysis.errors import AnalysisError
-from analysis.heap.walk import HeapWalk, walk_heap
+from analysis.heap.walk import HeapWalk
 from analysis.memory.elf_core import ElfCore, open_elf_core
 from analysis.memory.images import MappedImage, mapped_images
 from analysis.runtime.fields import FieldReader
@@ -84,11 +84,11 @@ class Dump:
         return HeapShare(captured, sum(segment.end - segment.start for segment in heap.segments))
 
     def walk(self, progress: Callable[[float], None] = lambda fraction: None) -> HeapWalk | None:
-        """Every object of the heap, or None for a dump that was taken without it."""
+        """A walk of the heap, or None for a dump that was taken without it."""
         heap = self.gc_heap
         if isinstance(heap, AnalysisError) or not self.heap_share.present:
             return None
-        return walk_heap(self.core.memory, heap, self.runtime.types, progress)
+        return HeapWalk(self.core.memory, heap, self.runtime.types, progress)
 
     @cached_property
     def kind(self) -> str:

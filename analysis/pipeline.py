@@ -55,7 +55,7 @@ def analyse(path: Path, out: Path, progress: Progress) -> None:
     clock.begin("heap", f".NET {runtime.version}, {len(runtime.modules):,} modules")
     walked = dump.walk(clock.within)
     writer = IndexWriter(out, ENGINE_VERSION)
-    clock.begin("types", f"{len(walked.types):,} types of {len(walked.address):,} objects" if walked else "no heap in this dump")
+    clock.begin("types", f"{len(walked.types):,} types of {walked.object_count:,} objects" if walked else "no heap in this dump")
     use, without_fields = _write_heap(writer, dump, walked, clock)
     clock.begin("threads")
     write_threads(writer, dump)
@@ -71,14 +71,15 @@ def analyse(path: Path, out: Path, progress: Progress) -> None:
 
 def _write_heap(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, clock: _Clock) -> tuple[ModuleUse | None, int]:
     heap = dump.gc_heap
+    objects = walked.columns if walked else None
     if not isinstance(heap, AnalysisError):
-        write_segments(writer, heap, walked)
-    if walked is None:
+        write_segments(writer, heap, objects)
+    if walked is None or objects is None:
         return None, 0
-    instances = group_instances(walked)
-    use = write_types(writer, dump, walked, instances)
+    instances = group_instances(walked.types, objects)
+    use = write_types(writer, dump, walked, objects, instances)
     clock.within(0.2, "fields")
     without_fields = write_fields(writer, dump, walked, lambda fraction: clock.within(0.2 + 0.6 * fraction, "fields"))
     clock.within(0.8, "objects")
-    write_objects(writer, walked, instances)
+    write_objects(writer, objects, instances, walked.gaps)
     return use, without_fields

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
-from analysis.heap.walk import HeapWalk
+from analysis.heap.walk import HeapWalk, ObjectColumns
 from analysis.index.schema import GENERATIONS
 from analysis.runtime.fields import Field
 from analysis.runtime.gc_heap import Segment
@@ -66,13 +68,14 @@ def _heap_facts(dump: Dump, walked: HeapWalk | None) -> dict[str, Any]:
         nothing = {"objects": 0, "bytes": 0, "address_sum": "0x0", "free_objects": 0, "free_bytes": 0}
         return {"heap": nothing, "generations": {}, "types": [], "fields": {}, "objects_sample": [], "strings_sample": [],
                 "string_count": 0}  # fmt: skip
-    count = len(walked.types)
+    count, objects = len(walked.types), walked.columns
     totals, sizes = walked.types.counts[:count].sum(axis=1), walked.types.sizes[:count].sum(axis=1)
-    # Type ids count in the order of first sight, which is how the reference breaks ties.
-    order = sorted((k for k in range(count) if totals[k]), key=lambda k: (-int(sizes[k]), k))
+    # The reference breaks ties by the address of a type's first object.
+    kinds, first_seen = np.unique(objects.type, return_index=True)
+    order = kinds[np.lexsort((first_seen, -sizes[kinds]))].tolist()
     return {
         "heap": {
-            "objects": len(walked.address), "bytes": int(sizes.sum()), "address_sum": hex(walked.address_sum),
+            "objects": walked.object_count, "bytes": int(sizes.sum()), "address_sum": hex(objects.address_sum),
             "free_objects": int(totals[0]), "free_bytes": int(sizes[0]),
         },
         "generations": {
@@ -81,8 +84,8 @@ def _heap_facts(dump: Dump, walked: HeapWalk | None) -> dict[str, Any]:
         },
         "types": [_type(dump, walked, kind, int(totals[kind]), int(sizes[kind])) for kind in order],
         "fields": _fields(dump, walked, order),
-        "objects_sample": _objects(dump, walked),
-        **_strings(dump, walked),
+        "objects_sample": _objects(dump, walked, objects),
+        **_strings(dump, walked, objects),
     }  # fmt: skip
 
 
@@ -118,26 +121,26 @@ def _field(field: Field) -> dict[str, Any]:
     return {"Name": field.name, "Offset": field.offset, "type": field.type_name, "element": field.element, "Size": field.size}
 
 
-def _objects(dump: Dump, walked: HeapWalk) -> list[dict[str, Any]]:
-    rows = range(0, len(walked.address), _OBJECT_SAMPLE_STEP)[:_OBJECT_SAMPLE_ROWS]
+def _objects(dump: Dump, walked: HeapWalk, objects: ObjectColumns) -> list[dict[str, Any]]:
+    rows = range(0, len(objects.address), _OBJECT_SAMPLE_STEP)[:_OBJECT_SAMPLE_ROWS]
     names = dump.runtime.types
     return [
         {
-            "address": hex(int(walked.address[row])), "type": names.name(walked.types.method_tables[int(walked.type[row])]),
-            "size": int(walked.size[row]),
+            "address": hex(int(objects.address[row])), "type": names.name(walked.types.method_tables[int(objects.type[row])]),
+            "size": int(objects.size[row]),
         }
         for row in rows
     ]  # fmt: skip
 
 
-def _strings(dump: Dump, walked: HeapWalk) -> dict[str, Any]:
+def _strings(dump: Dump, walked: HeapWalk, objects: ObjectColumns) -> dict[str, Any]:
     tables = walked.types.method_tables
     kind = tables.index(dump.runtime.types.string_method_table) if dump.runtime.types.string_method_table in tables else -1
-    rows = [row for row, number in enumerate(walked.type.tolist()) if number == kind]
+    rows = np.flatnonzero(objects.type == kind).tolist() if kind >= 0 else []
     sample = rows[_STRING_SAMPLE_STEP - 1 :: _STRING_SAMPLE_STEP][:_STRING_SAMPLE_ROWS]
     found = []
     for row in sample:
-        address = int(walked.address[row])
+        address = int(objects.address[row])
         text = dump.objects.string(address)
         length = dump.runtime.target.u32(address, "String", "m_StringLength")
         found.append({"address": hex(address), "value": text[:_STRING_SAMPLE_CHARACTERS], "length": length})

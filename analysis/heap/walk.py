@@ -1,17 +1,18 @@
-"""Walk every segment into object columns, counting and naming what could not be walked."""
+"""Walk every segment: count all objects, then write them into columns; name and step over what cannot be walked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError, MemoryFault
+from analysis.heap.spans import CapturedWords
 from analysis.heap.type_table import TypeTable
-from analysis.index.schema import GENERATIONS
 from analysis.kernels import walk as kernels
 from analysis.limits import LIMITS
 from analysis.memory.reader import Memory
@@ -20,6 +21,10 @@ from analysis.runtime.types import SMALLEST_BASE_SIZE, TypeSystem
 
 _SMALLEST_OBJECT = 24
 _FREE_BASE_SIZE, _FREE_COMPONENT_SIZE = 24, 1
+_WORD = 8
+#: How far behind damage an object of a type not met before is looked for, when none of a known type follows.
+_SEARCHED_BYTES = 1 << 15
+_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,10 @@ class Gap:
 
 
 @dataclass(slots=True)
-class HeapWalk:
-    """Object columns in address order (uint64, uint32, uint32 with 0xFFFFFFFF for oversize, uint8) and their sums.
+class ObjectColumns:
+    """All objects in address order: uint64, uint32, uint32 (0xFFFFFFFF: look in ``oversize``), uint8 columns.
 
-    ``tally`` int64[segments, 5]: objects, bytes, free objects, free bytes, first object id.
+    ``tally`` int64[segments, 3]: objects, bytes, bytes in free blocks; ``first`` int64[segments]: first object id.
     ``oversize`` int64[n, 2]: object id and size in bytes of objects of 4 GiB and more.
     """
 
@@ -44,10 +49,9 @@ class HeapWalk:
     type: npt.NDArray[np.uint32]
     size: npt.NDArray[np.uint32]
     generation: npt.NDArray[np.uint8]
-    types: TypeTable
     tally: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
     oversize: npt.NDArray[np.int64]
-    gaps: list[Gap] = field(default_factory=list)
 
     @property
     def address_sum(self) -> int:
@@ -55,107 +59,147 @@ class HeapWalk:
         return int(np.sum(self.address, dtype=np.uint64))
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranges:
-    """Stretches to walk, in address order: addresses, generation, row of the segment they belong to."""
-
-    start: npt.NDArray[np.int64]
-    end: npt.NDArray[np.int64]
-    generation: npt.NDArray[np.uint8]
-    segment: npt.NDArray[np.int64]
+#: Start, end, generation and segment of a stretch to walk; and one row of the kernels' job table.
+_Range = tuple[int, int, int, int]
+_Job = tuple[int, int, int, int, int, int]
 
 
-def walk_heap(memory: Memory, heap: GcHeap, type_system: TypeSystem, progress: Callable[[float], None]) -> HeapWalk:
-    """Walk all segments of ``heap``. Damage becomes gaps; it never raises for bad heap contents."""
-    return _Walker(memory, heap, type_system, progress).run()
+@dataclass(slots=True)
+class _Batch:
+    """Jobs for one run of the counting kernel, and the segment of each."""
+
+    rows: list[_Job] = field(default_factory=list)
+    segments: list[int] = field(default_factory=list)
 
 
-class _Walker:
-    def __init__(self, memory: Memory, heap: GcHeap, type_system: TypeSystem, progress: Callable[[float], None]) -> None:
+class HeapWalk:
+    """One walk of a heap. Construction counts; ``columns`` writes the objects out. Neither raises for bad contents.
+
+    ``types`` holds counts and sizes by type and generation, ``gaps`` what was stepped over.
+    """
+
+    def __init__(
+        self, memory: Memory, heap: GcHeap, type_system: TypeSystem, progress: Callable[[float], None] = lambda fraction: None
+    ) -> None:
+        self.types, self.gaps = TypeTable(), list[Gap]()
         self._memory, self._heap, self._type_system, self._progress = memory, heap, type_system, progress
-        self._types = TypeTable(len(GENERATIONS))
         # Type 0 is the free block in every walk, also where the runtime's global for it could not be read.
-        self._types.add(type_system.free_method_table or 1, _FREE_BASE_SIZE, _FREE_COMPONENT_SIZE)
-        self._ranges = self._split()
-        self._before = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._ranges.end - self._ranges.start)])
-        self._pieces, self._words = self._captured()
-        self._gaps: list[Gap] = []
+        self.types.add(type_system.free_method_table or 1, _FREE_BASE_SIZE, _FREE_COMPONENT_SIZE)
+        self._captured = CapturedWords(memory, heap)
+        self._skips: list[tuple[int, int]] = []
+        self._segment_of: list[int] = []
+        self._jobs = np.zeros((0, kernels.JOB_COLUMNS), np.int64)
+        self._objects = np.zeros(0, np.int64)
+        self._count(self._ranges())
 
-    def _split(self) -> _Ranges:
-        rows = [
+    @property
+    def object_count(self) -> int:
+        return int(self._objects.sum())
+
+    def _ranges(self) -> list[_Range]:
+        """Stretches of one generation without allocation contexts, in address order: start, end, generation, segment."""
+        contexts = self._heap.allocation_contexts
+        return [
             (left, right, generation, number)
             for number, segment in enumerate(self._heap.segments)
             for start, end, generation in segment.parts()
-            for left, right in split_at_contexts(start, end, self._heap.allocation_contexts, _SMALLEST_OBJECT)
+            for left, right in split_at_contexts(start, end, contexts, _SMALLEST_OBJECT)
         ]
-        columns = np.array(rows, np.int64).reshape(-1, 4)
-        return _Ranges(
-            columns[:, 0].copy(), columns[:, 1].copy(), columns[:, 2].astype(np.uint8), columns[:, 3].copy()
-        )  # fmt: skip
 
-    def _captured(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-        """Captured pieces of the ranges, int64[3, pieces] (start, end, word index), and the words they point into.
+    def _count(self, ranges: list[_Range]) -> None:
+        """Count range after range; a range that leaves its captured span goes on as another job where it comes back."""
+        rows: list[_Job] = []
+        # What begins outside the dump comes last: the next object in it is found by the types known by then.
+        begun = [row for row in ranges if self._captured.find(row[0])]
+        for pending in (begun, [row for row in ranges if not self._captured.find(row[0])]):
+            while pending:
+                batch = _Batch()
+                for row in pending:
+                    self._add_job(batch, *row)
+                pending = self._run(batch)
+                rows += batch.rows
+                self._segment_of += batch.segments
+        table = np.array(rows, np.int64).reshape(-1, kernels.JOB_COLUMNS)
+        order = np.argsort(table[:, kernels.START], kind="stable")
+        self._jobs, self._objects = table[order], self._objects[order]
+        self._segment_of = [self._segment_of[row] for row in order.tolist()]
+        self._jobs[:, kernels.FIRST] = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._objects)])[:-1]
+        self._skips.sort()
+        self.gaps.sort(key=lambda gap: gap.start)
 
-        A file whose segments do not start on multiples of eight bytes is copied piece by piece; this is rare.
-        """
-        pieces: list[tuple[int, int, int]] = []
-        for segment in self._heap.segments:
-            pieces += self._memory.segments.between(segment.start & ~7, segment.end)
-        aligned = [(start, end & ~7, offset) for start, end, offset in sorted(set(pieces)) if end - start >= 8]
-        if all((offset | start) & 7 == 0 for start, _, offset in aligned):
-            table = np.array([(start, end, offset // 8) for start, end, offset in aligned], np.int64).reshape(-1, 3)
-            return np.ascontiguousarray(table.T), self._memory.words()
-        copies, rows, at = [], [], 0
-        for start, end, _ in aligned:
-            copies.append(np.frombuffer(self._memory.read(start, end - start), np.uint64))
-            rows.append((start, end, at))
-            at += len(copies[-1])
-        return np.ascontiguousarray(np.array(rows, np.int64).reshape(-1, 3).T), np.concatenate(copies)
+    def _add_job(self, batch: _Batch, start: int, end: int, generation: int, segment: int) -> None:
+        """A job for the captured part at ``start``; where nothing is captured there, a gap up to where something is."""
+        begin, span = start, self._captured.find(start)
+        while span is None and start < end:
+            following = self._captured.after(start)
+            start = min(following.start if following else end, end)
+            span = self._captured.find(start)
+            if span and start < end:
+                start = self._resume(start, min(end, span.end - _WORD), end, span.base)
+        self._gap(segment, begin, start, f"memory that is not in the dump ({self._memory.absence(begin)})")
+        if span and start < end:
+            batch.rows.append((start, min(end, span.end - _WORD), end, span.base, generation, 0))
+            batch.segments.append(segment)
 
-    def run(self) -> HeapWalk:
-        ranges, capacity = self._ranges, int(self._before[-1]) // _SMALLEST_OBJECT
-        # Pages of np.empty that are never written cost nothing, so the upper bound is free.
-        address, kind = np.empty(capacity, np.uint64), np.empty(capacity, np.uint32)
-        size, generation = np.empty(capacity, np.uint32), np.empty(capacity, np.uint8)
-        tally = np.zeros((len(ranges.start), kernels.TALLY_COLUMNS), np.int64)
-        state = np.zeros(4, np.int64)
+    def _run(self, batch: _Batch) -> list[_Range]:
+        """Count a batch; the ranges whose captured span ended before they did."""
+        jobs = np.array(batch.rows, np.int64).reshape(-1, kernels.JOB_COLUMNS)
+        reached = np.zeros((len(jobs), 2), np.int64)
+        lanes = np.full((kernels.LANES, 2), -1, np.int64)
+        state = np.zeros(3, np.int64)
         while True:
-            types = self._types
-            kernels.walk_ranges(
-                self._words, *self._pieces, ranges.start, ranges.end, ranges.generation,
-                types.keys, types.values, types.bits, types.base_size, types.component_size,
-                address, kind, size, generation, types.counts, types.sizes, types.largest, tally, state,
+            types = self.types
+            kernels.count_objects(
+                self._captured.words, jobs, types.slots, types.shift,
+                types.counts.reshape(-1), types.sizes.reshape(-1), reached, lanes, state,
             )  # fmt: skip
             if state[kernels.STATUS] == kernels.DONE:
                 break
-            self._decide(state)
-        count = int(state[kernels.WRITTEN])
-        walked = HeapWalk(
-            address[:count], kind[:count], size[:count], generation[:count], types,
-            self._per_segment(tally), np.empty((0, 2), np.int64), self._gaps,
-        )  # fmt: skip
-        walked.oversize = self._oversize(walked)
-        return walked
+            self._decide(jobs, batch, lanes[state[kernels.LANE]], int(state[kernels.STATUS]))
+            self._progress(float(state[kernels.NEXT_JOB]) / max(len(jobs), 1))
+        self._objects = np.concatenate([self._objects, reached[:, kernels.OBJECTS]])
+        unfinished = np.flatnonzero(reached[:, kernels.END] < jobs[:, kernels.LIMIT]).tolist()
+        return [
+            (
+                int(reached[job, kernels.END]),
+                int(jobs[job, kernels.LIMIT]),
+                int(jobs[job, kernels.GENERATION]),
+                batch.segments[job],
+            )
+            for job in unfinished
+        ]
 
-    def _decide(self, state: npt.NDArray[np.int64]) -> None:
-        """The kernel stopped: learn a new type, or record a gap and move on behind it."""
-        position, row, status = int(state[kernels.POSITION]), int(state[kernels.RANGE]), int(state[kernels.STATUS])
-        cause = {kernels.BAD_SIZE: "an object that is larger than what is left of its segment",
-                 kernels.FULL: "more objects than the segment has room for"}.get(status)  # fmt: skip
-        if status == kernels.NOT_CAPTURED:
-            cause = f"memory that is not in the dump ({self._memory.absence(position)})"
-        if cause is None:
-            cause = self._learn(position)
-            self._progress(float(self._before[row] + position - self._ranges.start[row]) / max(float(self._before[-1]), 1.0))
-        if cause is None:
-            return
-        end = int(self._ranges.end[row])
-        resumed = self._resume(position, end)
-        self._gaps.append(Gap(int(self._ranges.segment[row]), position, resumed, cause))
-        if resumed >= end or len(self._gaps) >= LIMITS.gaps:
-            state[kernels.RANGE], state[kernels.POSITION] = row + 1, 0
-        else:
-            state[kernels.POSITION] = resumed
+    def _decide(self, jobs: npt.NDArray[np.int64], batch: _Batch, lane: npt.NDArray[np.int64], status: int) -> None:
+        """A lane stopped at an object: learn its type, or record a gap and move the lane behind it."""
+        job, position = int(lane[0]), int(lane[1])
+        cause = "an object that is larger than what is left of its segment"
+        if status == kernels.UNKNOWN_TYPE:
+            learnt = self._learn(position)
+            if learnt is None:
+                return
+            cause = learnt
+        row = jobs[job]
+        resumed = self._resume(position + _WORD, int(row[kernels.STOP]), int(row[kernels.LIMIT]), int(row[kernels.WORD]))
+        self._gap(batch.segments[job], position, resumed, cause)
+        if len(self.gaps) >= LIMITS.gaps:
+            resumed = int(row[kernels.LIMIT])
+        self._skips.append((position, resumed))
+        lane[1] = resumed
+
+    def _gap(self, segment: int, start: int, end: int, cause: str) -> None:
+        if start < end:
+            self.gaps.append(Gap(segment, start, end, cause))
+
+    def _resume(self, position: int, stop: int, limit: int, base: int) -> int:
+        """Where objects go on behind damage; the end of the captured part (or of the range) when nowhere in it."""
+        types = self.types
+        found = int(kernels.resynchronise(self._captured.words, types.slots, types.shift, position, stop, limit, base))
+        if found < limit:
+            return found
+        for candidate in range(position, min(position + _SEARCHED_BYTES, stop), _WORD):
+            if self._learn(candidate) is None:
+                return candidate
+        return limit if limit - stop <= _WORD else stop
 
     def _learn(self, position: int) -> str | None:
         """Add the type of the object at ``position``; what is wrong with it, or None when it was learnt."""
@@ -168,34 +212,47 @@ class _Walker:
             return f"no valid object header: {damage.what}"
         if info.base_size < SMALLEST_BASE_SIZE:
             return f"an object of {self._type_system.name(method_table)}, which has no instances"
-        self._types.add(method_table, info.base_size, info.component_size)
+        self.types.add(method_table, info.base_size, info.component_size)
         return None
 
-    def _resume(self, position: int, end: int) -> int:
-        types = self._types
-        found: int = kernels.resynchronise(
-            self._words, *self._pieces, types.keys, types.values, types.bits, types.base_size, types.component_size,
-            position, end,
-        )  # fmt: skip
-        return int(found)
+    @cached_property
+    def columns(self) -> ObjectColumns:
+        """All objects as columns, written by two threads: one pass over the heap, 17 bytes for each object."""
+        count = self.object_count
+        address, kind = np.empty(count, np.uint64), np.empty(count, np.uint32)
+        size, generation = np.empty(count, np.uint32), np.empty(count, np.uint8)
+        tally = np.zeros((len(self._jobs), kernels.TALLY_COLUMNS), np.int64)
+        skips = np.array(self._skips, np.int64).reshape(-1, 2)
 
-    def _per_segment(self, tally: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        result = np.zeros((len(self._heap.segments), kernels.TALLY_COLUMNS), np.int64)
-        for row, segment in enumerate(self._ranges.segment.tolist()):
-            if not result[segment, :4].any():
-                result[segment, 4] = tally[row, 4]
-            result[segment, :4] += tally[row, :4]
-        return result
+        def fill(first: int, last: int) -> None:
+            kernels.fill_columns(
+                self._captured.words, self._jobs, first, last, self.types.slots, self.types.shift, skips,
+                address, kind, size, generation, tally,
+            )  # fmt: skip
 
-    def _oversize(self, walked: HeapWalk) -> npt.NDArray[np.int64]:
+        middle = int(np.searchsorted(self._jobs[:, kernels.FIRST], count // _THREADS))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(fill, (0, middle), (middle, len(self._jobs))))
+        per_segment, first = self._per_segment(tally)
+        return ObjectColumns(address, kind, size, generation, per_segment, first, self._oversize(address, kind, size))
+
+    def _per_segment(self, tally: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        segments = len(self._heap.segments)
+        per_segment = np.zeros((segments, kernels.TALLY_COLUMNS), np.int64)
+        np.add.at(per_segment, self._segment_of, tally)
+        first = np.zeros(segments, np.int64)
+        first[self._segment_of[::-1]] = self._jobs[::-1, kernels.FIRST]
+        return per_segment, first
+
+    def _oversize(
+        self, address: npt.NDArray[np.uint64], kind: npt.NDArray[np.uint32], size: npt.NDArray[np.uint32]
+    ) -> npt.NDArray[np.int64]:
         rows = (
-            np.flatnonzero(walked.size == 0xFFFFFFFF)
-            if walked.types.largest.max(initial=0) >= 0xFFFFFFFF
-            else np.empty(0, np.int64)
+            np.flatnonzero(size == kernels.OVERSIZE) if int(self.types.sizes.max()) >= kernels.OVERSIZE else np.empty(0, np.int64)
         )
-        found: list[tuple[int, int]] = []
-        for row in rows.tolist():
-            kind = int(walked.type[row])
-            length: Any = self._memory.u32(int(walked.address[row]) + 8)
-            found.append((row, int(walked.types.base_size[kind]) + length * int(walked.types.component_size[kind])))
+        found = [(row, self._true_size(int(address[row]), int(kind[row]))) for row in rows.tolist()]
         return np.array(found, np.int64).reshape(-1, 2)
+
+    def _true_size(self, address: int, kind: int) -> int:
+        length = self._memory.u32(address + _WORD)
+        return int(self.types.base_size[kind]) + length * int(self.types.component_size[kind])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class TextColumn(Sequence[str]):
     @cached_property
     def all(self) -> tuple[str, ...]:
         raw, ends = self._data.tobytes(), self._offsets.tolist()
-        return tuple(raw[a:b].decode("utf-8", "replace") for a, b in zip(ends, ends[1:], strict=False))
+        return tuple(raw[a:b].decode("utf-8", "replace") for a, b in pairwise(ends))
 
 
 class IndexWriter:

@@ -1,7 +1,13 @@
-"""Walk the objects of heap ranges into columns.
+"""Walk the objects of the heap: count them by type, write them into columns, find the next object behind damage.
 
-Addresses are int64 (user space lies below 2**47), ids int32. The file is seen as 64-bit words; ``pieces`` say which
-addresses lie at which word. All bounds are tested here: a kernel never reads outside ``words``.
+Addresses are int64 (user space lies below 2**47). The file is seen as 64-bit words; a *job* is a stretch of addresses
+that lies in one captured span of it, so that a header is one subtraction away. All bounds are tested here: a kernel
+never reads outside its words.
+
+``jobs`` int64[n, 6]: first address, address where headers end (one word before the end of the span, so that the length
+behind a method table can be read), address no object may cross, word index of address 0, generation, first object id.
+``table`` uint64[2**bits, 4], open addressing: method table, base size, component size, type id * GENERATIONS;
+``shift`` uint64 is 64 - bits.
 """
 
 from __future__ import annotations
@@ -10,162 +16,215 @@ import numpy as np
 
 from analysis.kernels.compile import kernel
 
-DONE, UNKNOWN_TYPE, BAD_SIZE, NOT_CAPTURED, FULL = range(5)
-#: Rows of ``state``: range being walked, next address, objects written, status.
-RANGE, POSITION, WRITTEN, STATUS = range(4)
-#: Columns of ``tally``: objects, bytes, free objects, free bytes, first object id of each range.
-TALLY_COLUMNS = 5
-_OVERSIZE = 0xFFFFFFFF
-_SMALLEST_OBJECT = 24
+DONE, UNKNOWN_TYPE, BAD_SIZE = range(3)
+START, STOP, LIMIT, WORD, GENERATION, FIRST = range(6)
+JOB_COLUMNS = 6
+LANES = 4
+#: Rows of ``state``: next job to hand out, status, lane it happened in.
+NEXT_JOB, STATUS, LANE = range(3)
+#: Columns of ``reached``: objects counted in a job, address its walk came to.
+OBJECTS, END = range(2)
+#: Columns of ``tally``: objects, bytes, free blocks' bytes.
+TALLY_COLUMNS = 3
+GENERATIONS = 6
+OVERSIZE = 0xFFFFFFFF
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SMALLEST_OBJECT = 24
+_MARK_BITS = np.uint64(7)
+_LENGTH_MASK = np.uint64(0xFFFFFFFF)
+_KEY, _BASE, _COMPONENT, _ROW = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
+_ONE, _ZERO = np.uint64(1), np.uint64(0)
 
 
 @kernel
-def find_type(keys, values, bits, method_table):
-    """Type id of ``method_table`` in the open-addressed table of 2**bits slots, -1 when it is not in it."""
-    mask = (1 << bits) - 1
-    slot = np.int64((method_table * _MULTIPLIER) >> np.uint64(64 - bits))
-    for _ in range(mask + 1):
-        key = keys[slot]
-        if key == method_table:
-            return np.int64(values[slot])
-        if key == np.uint64(0):
+def find_slot(table, shift, word):
+    """Slot of the method table in ``word`` (the collector's mark bits are masked), -1 when it is not in the table."""
+    method_table = word & ~_MARK_BITS
+    mask = np.uint64(table.shape[0] - 1)
+    slot = (method_table * _MULTIPLIER) >> shift
+    while table[slot, _KEY] != method_table:
+        if table[slot, _KEY] == _ZERO:
             return np.int64(-1)
-        slot = (slot + 1) & mask
-    return np.int64(-1)
+        slot = (slot + _ONE) & mask
+    return np.int64(slot)
 
 
 @kernel
-def find_piece(piece_start, piece_end, address, guess):
-    """Row of the captured piece that holds ``address``, -1 when none does; ``guess`` is tried first."""
-    if 0 <= guess < piece_start.size and piece_start[guess] <= address < piece_end[guess]:
-        return guess
-    low, high = 0, piece_start.size
-    while low < high:
-        middle = (low + high) // 2
-        if piece_start[middle] <= address:
-            low = middle + 1
-        else:
-            high = middle
-    row = low - 1
-    if row >= 0 and address < piece_end[row]:
-        return row
-    return -1
+def object_size(table, slot, length):
+    """Bytes of an object of the type in ``slot`` whose word behind the method table is ``length``."""
+    row = np.uint64(slot)
+    return max(np.int64(table[row, _BASE] + (length & _LENGTH_MASK) * table[row, _COMPONENT]), _SMALLEST_OBJECT)
 
 
 @kernel
-def walk_ranges(
-    words, piece_start, piece_end, piece_word,
-    range_start, range_end, range_generation,
-    keys, values, bits, base_size, component_size,
-    address_out, type_out, size_out, generation_out,
-    counts, sizes, largest, tally, state,
-):  # fmt: skip
-    """Walk ranges from ``state`` on until all are done or something needs a decision; the reason goes to ``state``.
-
-    words uint64[w] · piece_* int64[p] (address, address, word index) · range_* int64[r], generation uint8[r] ·
-    keys uint64[2**bits], values int32[2**bits] · base_size, component_size int64[types] (bytes) ·
-    address_out uint64[n], type_out uint32[n], size_out uint32[n], generation_out uint8[n] ·
-    counts, sizes int64[types, 6] · largest int64[types] · tally int64[r, 5] · state int64[4].
-    Type id 0 is the free block. Guarantee: on any status all columns up to ``state[WRITTEN]`` are complete.
-    """
-    row, position, written = state[0], state[1], state[2]
-    capacity = address_out.size
-    piece = np.int64(0)
+def count_lane(words, jobs, table, shift, counts, sizes, reached, lanes, lane):
+    """Count the rest of one lane's job; the status. Leaves the lane's position at the object it could not count."""
+    job, position = lanes[lane, 0], lanes[lane, 1]
+    stop, limit, base = jobs[job, STOP], jobs[job, LIMIT], jobs[job, WORD]
     status = DONE
-    while row < range_start.size:
-        end = range_end[row]
-        generation = range_generation[row]
-        if position < range_start[row]:
-            position = range_start[row]
-            tally[row, 4] = written
-        while position < end:
-            if piece_start.size == 0 or not (piece_start[piece] <= position < piece_end[piece]):
-                piece = find_piece(piece_start, piece_end, position, piece)
-                if piece < 0:
-                    piece = 0
-                    status = NOT_CAPTURED
-                    break
-            word = piece_word[piece] + ((position - piece_start[piece]) >> 3)
-            method_table = words[word] & ~np.uint64(7)
-            kind = find_type(keys, values, bits, method_table)
-            if kind < 0:
-                status = UNKNOWN_TYPE
-                break
-            size = base_size[kind]
-            if component_size[kind] != 0:
-                if position + 8 < piece_end[piece]:
-                    length = words[word + 1]
-                else:
-                    other = find_piece(piece_start, piece_end, position + 8, piece + 1)
-                    if other < 0:
-                        status = NOT_CAPTURED
-                        break
-                    length = words[piece_word[other] + ((position + 8 - piece_start[other]) >> 3)]
-                size += np.int64(length & np.uint64(0xFFFFFFFF)) * component_size[kind]
-            if size < _SMALLEST_OBJECT:
-                size = np.int64(_SMALLEST_OBJECT)
-            following = position + ((size + 7) & ~7)
-            if following > end:
-                status = BAD_SIZE
-                break
-            if written >= capacity:
-                status = FULL
-                break
-            address_out[written] = position
-            type_out[written] = kind
-            size_out[written] = min(size, _OVERSIZE)
-            generation_out[written] = generation
-            written += 1
-            counts[kind, generation] += 1
-            sizes[kind, generation] += size
-            largest[kind] = max(largest[kind], size)
-            if kind == 0:
-                tally[row, 2] += 1
-                tally[row, 3] += size
-            else:
-                tally[row, 0] += 1
-                tally[row, 1] += size
-            position = following
-        if status != DONE:
+    while position < stop:
+        word = np.uint64(base + (position >> 3))
+        slot = find_slot(table, shift, words[word])
+        if slot < 0:
+            status = UNKNOWN_TYPE
             break
-        row += 1
-        position = np.int64(0)
-    state[0], state[1], state[2], state[3] = row, position, written, status
+        size = object_size(table, slot, words[word + _ONE])
+        following = position + ((size + 7) & ~7)
+        if following > limit:
+            status = BAD_SIZE
+            break
+        row = table[np.uint64(slot), _ROW] + np.uint64(jobs[job, GENERATION])
+        counts[row] += 1
+        sizes[row] += size
+        reached[job, OBJECTS] += 1
+        position = following
+    lanes[lane, 1] = position
+    return status
 
 
 @kernel
-def resynchronise(
-    words, piece_start, piece_end, piece_word, keys, values, bits, base_size, component_size, start, end
-):  # fmt: skip
-    """The next address in (start, end) where two objects of known types follow each other; ``end`` when there is none."""
-    position = start + 8
-    while position < end:
-        piece = find_piece(piece_start, piece_end, position, 0)
-        if piece < 0:
-            row = np.searchsorted(piece_start, position)
-            if row >= piece_start.size:
-                return end
-            position = piece_start[row]
-            continue
-        word = piece_word[piece] + ((position - piece_start[piece]) >> 3)
-        stop = min(piece_end[piece], end)
+def count_together(words, jobs, table, shift, counts, sizes, reached, lanes):
+    """Count objects of all lanes in turn, until one is at its end or meets something it cannot count.
+
+    Four chains of objects keep four cache misses under way at once, which more than doubles the speed of one.
+    """
+    p0, p1, p2, p3 = lanes[0, 1], lanes[1, 1], lanes[2, 1], lanes[3, 1]
+    j0, j1, j2, j3 = lanes[0, 0], lanes[1, 0], lanes[2, 0], lanes[3, 0]
+    s0, s1, s2, s3 = jobs[j0, STOP], jobs[j1, STOP], jobs[j2, STOP], jobs[j3, STOP]
+    l0, l1, l2, l3 = jobs[j0, LIMIT], jobs[j1, LIMIT], jobs[j2, LIMIT], jobs[j3, LIMIT]
+    b0, b1, b2, b3 = jobs[j0, WORD], jobs[j1, WORD], jobs[j2, WORD], jobs[j3, WORD]
+    g0, g1 = np.uint64(jobs[j0, GENERATION]), np.uint64(jobs[j1, GENERATION])
+    g2, g3 = np.uint64(jobs[j2, GENERATION]), np.uint64(jobs[j3, GENERATION])
+    done = 0
+    while p0 < s0 and p1 < s1 and p2 < s2 and p3 < s3:
+        w0, w1 = np.uint64(b0 + (p0 >> 3)), np.uint64(b1 + (p1 >> 3))
+        w2, w3 = np.uint64(b2 + (p2 >> 3)), np.uint64(b3 + (p3 >> 3))
+        t0, t1 = find_slot(table, shift, words[w0]), find_slot(table, shift, words[w1])
+        t2, t3 = find_slot(table, shift, words[w2]), find_slot(table, shift, words[w3])
+        if t0 < 0 or t1 < 0 or t2 < 0 or t3 < 0:
+            break
+        z0, z1 = object_size(table, t0, words[w0 + _ONE]), object_size(table, t1, words[w1 + _ONE])
+        z2, z3 = object_size(table, t2, words[w2 + _ONE]), object_size(table, t3, words[w3 + _ONE])
+        n0, n1 = p0 + ((z0 + 7) & ~7), p1 + ((z1 + 7) & ~7)
+        n2, n3 = p2 + ((z2 + 7) & ~7), p3 + ((z3 + 7) & ~7)
+        if n0 > l0 or n1 > l1 or n2 > l2 or n3 > l3:
+            break
+        r0, r1 = table[np.uint64(t0), _ROW] + g0, table[np.uint64(t1), _ROW] + g1
+        r2, r3 = table[np.uint64(t2), _ROW] + g2, table[np.uint64(t3), _ROW] + g3
+        counts[r0] += 1
+        sizes[r0] += z0
+        counts[r1] += 1
+        sizes[r1] += z1
+        counts[r2] += 1
+        sizes[r2] += z2
+        counts[r3] += 1
+        sizes[r3] += z3
+        p0, p1, p2, p3 = n0, n1, n2, n3
+        done += 1
+    for lane, position in enumerate((p0, p1, p2, p3)):
+        lanes[lane, 1] = position
+        reached[lanes[lane, 0], OBJECTS] += done
+
+
+@kernel
+def count_objects(words, jobs, table, shift, counts, sizes, reached, lanes, state):
+    """Count the objects of all jobs by type and generation, until done or something needs a decision.
+
+    counts, sizes int64[types * GENERATIONS] · reached int64[jobs, 2] · lanes int64[LANES, 2]: job (-1: none) and next
+    address · state int64[3]. Every object counted is counted once; ``lanes`` says where each lane goes on.
+    """
+    while True:
+        busy = 0
+        for lane in range(LANES):
+            if lanes[lane, 0] >= 0 and lanes[lane, 1] >= jobs[lanes[lane, 0], STOP]:
+                reached[lanes[lane, 0], END] = lanes[lane, 1]
+                lanes[lane, 0] = -1
+            if lanes[lane, 0] < 0 and state[NEXT_JOB] < jobs.shape[0]:
+                lanes[lane, 0], lanes[lane, 1] = state[NEXT_JOB], jobs[state[NEXT_JOB], START]
+                state[NEXT_JOB] += 1
+            if lanes[lane, 0] >= 0:
+                busy += 1
+        if busy == 0:
+            state[STATUS] = DONE
+            return
+        if busy == LANES:
+            count_together(words, jobs, table, shift, counts, sizes, reached, lanes)
+        for lane in range(LANES):
+            # A lane stopped in mid job met something odd, or is left over at the end: look at it alone.
+            if lanes[lane, 0] < 0 or (busy == LANES and not _odd(words, jobs, table, shift, lanes, lane)):
+                continue
+            status = count_lane(words, jobs, table, shift, counts, sizes, reached, lanes, lane)
+            if status != DONE:
+                state[STATUS], state[LANE] = status, lane
+                return
+
+
+@kernel
+def _odd(words, jobs, table, shift, lanes, lane):
+    """Whether the next object of a lane cannot be counted as it is."""
+    job, position = lanes[lane, 0], lanes[lane, 1]
+    if position >= jobs[job, STOP]:
+        return False
+    word = np.uint64(jobs[job, WORD] + (position >> 3))
+    slot = find_slot(table, shift, words[word])
+    if slot < 0:
+        return True
+    size = object_size(table, slot, words[word + _ONE])
+    return position + ((size + 7) & ~7) > jobs[job, LIMIT]
+
+
+@kernel
+def fill_columns(words, jobs, first, last, table, shift, skips, addresses, types, sizes, generations, tally):
+    """Write the objects of jobs ``first`` to ``last`` - 1 into columns, each job from its own first object id on.
+
+    Follows the path of ``count_objects``: ``skips`` int64[n, 2], sorted, says at which addresses it went on elsewhere.
+    addresses uint64[objects] · types, sizes uint32[objects] · generations uint8[objects] · tally int64[jobs, 3].
+    """
+    for job in range(first, last):
+        position, stop, base, row = jobs[job, START], jobs[job, STOP], jobs[job, WORD], jobs[job, FIRST]
+        generation = np.uint8(jobs[job, GENERATION])
+        skip = np.searchsorted(skips[:, 0], position)
+        begin, total, free = row, np.int64(0), np.int64(0)
         while position < stop:
-            kind = find_type(keys, values, bits, words[word])
-            if kind >= 0:
-                size = base_size[kind]
-                if component_size[kind] != 0 and position + 8 < stop:
-                    size += np.int64(words[word + 1] & np.uint64(0xFFFFFFFF)) * component_size[kind]
-                following = position + ((max(size, _SMALLEST_OBJECT) + 7) & ~7)
-                if following == end:
-                    return position
-                if following < stop:
-                    after = words[word + ((following - position) >> 3)]
-                    if find_type(keys, values, bits, after) >= 0:
-                        return position
-            position += 8
-            word += 1
-    return end
+            if skip < skips.shape[0] and position == skips[skip, 0]:
+                position = skips[skip, 1]
+                skip += 1
+                continue
+            word = np.uint64(base + (position >> 3))
+            slot = find_slot(table, shift, words[word])
+            if slot < 0 or row >= addresses.size:
+                break
+            size = object_size(table, slot, words[word + _ONE])
+            kind = table[np.uint64(slot), _ROW] // np.uint64(GENERATIONS)
+            addresses[row] = position
+            types[row] = kind
+            sizes[row] = min(size, OVERSIZE)
+            generations[row] = generation
+            row += 1
+            total += size
+            if kind == _ZERO:
+                free += size
+            position += (size + 7) & ~7
+        tally[job, 0] = row - begin
+        tally[job, 1] = total
+        tally[job, 2] = free
+
+
+@kernel
+def resynchronise(words, table, shift, position, stop, limit, base):
+    """The next address from ``position`` on where two objects of known types follow each other, or the last object of
+    the stretch lies; ``limit`` when there is none before ``stop``."""
+    while position < stop:
+        word = np.uint64(base + (position >> 3))
+        slot = find_slot(table, shift, words[word])
+        if slot >= 0:
+            following = position + ((object_size(table, slot, words[word + _ONE]) + 7) & ~7)
+            if following == limit:
+                return position
+            if following < stop and find_slot(table, shift, words[np.uint64(base + (following >> 3))]) >= 0:
+                return position
+        position += 8
+    return limit
 
 
 @kernel

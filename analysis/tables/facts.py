@@ -86,11 +86,11 @@ def _signal(dump: Dump) -> str | None:
 def _heap(heap: GcHeap, walked: HeapWalk) -> dict[str, Any]:
     count = len(walked.types)
     return {
-        "objects": len(walked.address),
+        "objects": walked.object_count,
         "bytes": int(walked.types.sizes[:count].sum()),
         "free_objects": int(walked.types.counts[0].sum()),
         "free_bytes": int(walked.types.sizes[0].sum()),
-        "address_sum": hex(walked.address_sum),
+        "address_sum": hex(walked.columns.address_sum),
         "types": int(np.count_nonzero(walked.types.counts[:count].sum(axis=1))),
         "committed_bytes": sum(max(s.committed_end - s.start, 0) for s in heap.segments),
         "reserved_bytes": sum(max(s.reserved_end - s.start, 0) for s in heap.segments),
@@ -149,10 +149,10 @@ def _heap_item(dump: Dump, walked: HeapWalk | None) -> dict[str, str]:
         reasons.append("the dump was taken in the middle of a collection, when objects are being moved")
     if reasons:
         return _item(
-            "heap", "partial", f"Heap partly read, {len(walked.address):,} objects", "; ".join(reasons)[:2000],
+            "heap", "partial", f"Heap partly read, {walked.object_count:,} objects", "; ".join(reasons)[:2000],
             "Counts and sizes are those of the part that was read.",
         )  # fmt: skip
-    return _item("heap", "complete", f"Heap complete, {len(walked.address):,} objects")
+    return _item("heap", "complete", f"Heap complete, {walked.object_count:,} objects")
 
 
 def _threads_item(dump: Dump) -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.heap.instances import Instances
-from analysis.heap.walk import HeapWalk
+from analysis.heap.walk import HeapWalk, ObjectColumns
 from analysis.index.store import IndexWriter
 from analysis.runtime.types import FREE_NAME, TypeInfo, TypeSystem
 
@@ -44,7 +44,7 @@ def type_kind(types: TypeSystem, info: TypeInfo) -> str:
     return "struct" if info.is_value_type else "class"
 
 
-def write_types(writer: IndexWriter, dump: Dump, walked: HeapWalk, instances: Instances) -> ModuleUse:
+def write_types(writer: IndexWriter, dump: Dump, walked: HeapWalk, objects: ObjectColumns, instances: Instances) -> ModuleUse:
     """The table types, in type id order."""
     types, count = dump.runtime.types, len(walked.types)
     rows = {module.address: row for row, module in enumerate(dump.runtime.modules)}
@@ -71,7 +71,7 @@ def write_types(writer: IndexWriter, dump: Dump, walked: HeapWalk, instances: In
         "size": sizes.sum(axis=1),
         "count_by_generation": counts,
         "size_by_generation": sizes,
-        "largest": walked.types.largest[:count],
+        "largest": _largest(objects, instances, counts.sum(axis=1)),
         "first_instance": instances.first,
     }
     writer.table("types", columns)
@@ -80,6 +80,17 @@ def write_types(writer: IndexWriter, dump: Dump, walked: HeapWalk, instances: In
     return ModuleUse(
         np.bincount(module[known], minlength=room), np.bincount(module[known], sizes.sum(axis=1)[known], room).astype(np.int64)
     )
+
+
+def _largest(objects: ObjectColumns, instances: Instances, totals: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Size in bytes of the biggest instance of each type, 0 for a type without any."""
+    largest = np.zeros(len(totals), np.int64)
+    present = totals > 0
+    rows = instances.by_size[instances.first[present]]
+    largest[present] = objects.size[rows]
+    for row, size in objects.oversize.tolist():
+        largest[objects.type[row]] = max(largest[objects.type[row]], size)
+    return largest
 
 
 def _info(types: TypeSystem, address: int) -> TypeInfo | None:
