@@ -58,31 +58,6 @@ def generations_bar(rows: list[dict[str, Any]]) -> Figure:
     }
 
 
-def threads_bar(counts: list[dict[str, Any]]) -> Figure:
-    """How many threads are in each named group; the groups overlap."""
-    return {
-        "data": [
-            {
-                "type": "bar",
-                "orientation": "h",
-                "y": [row["label"] for row in counts],
-                "x": [row["count"] for row in counts],
-                "text": [grouped(row["count"]) for row in counts],
-                "textposition": "auto",
-                "hovertemplate": "%{y}: %{x}<extra></extra>",
-                "meta": {"tones": ["bad" if row["slug"] == "exception" else "accent" for row in counts]},
-            }
-        ],
-        "layout": {
-            "bargap": 0.35,
-            "showlegend": False,
-            "xaxis": {"visible": False, "fixedrange": True},
-            "yaxis": {"autorange": "reversed", "fixedrange": True, "ticksuffix": "  "},
-            "margin": {"l": 124, "r": 12, "t": 4, "b": 6},
-        },
-    }
-
-
 def types_treemap(types: TypeCatalogue, urls: dict[int, str], type_ids: list[int]) -> Figure:
     """The bytes of the heap by namespace and type; ``type_ids`` (biggest first) get a sector of their own."""
     sectors = _Sectors(types)

@@ -103,7 +103,7 @@ def size_ranks(index: Index, type_id: int) -> list[SizeRank]:
 
 
 def field_rows(index: Index, type_id: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Instance fields and static fields of a type."""
+    """Instance fields in the order they lie in memory, and static fields."""
     owners = index.column("fields", "type")
     start, stop = (int(np.searchsorted(owners, type_id, side)) for side in ("left", "right"))
     texts = {key: index.text("fields", key) for key in ("name", "type_name", "element", "declared_by")}
@@ -114,7 +114,7 @@ def field_rows(index: Index, type_id: int) -> tuple[list[dict[str, Any]], list[d
         values["size"] = int(index.column("fields", "size")[row])
         values["type_name"] = values["type_name"] or values["element"]
         (static if bool(index.column("fields", "is_static")[row]) else own).append(values)
-    return own, static
+    return sorted(own, key=lambda field: field["offset"]), static
 
 
 def type_facts(index: Index, type_id: int) -> dict[str, Any]:

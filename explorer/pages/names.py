@@ -36,11 +36,7 @@ def _visible_characters(text: str) -> list[str]:
     for character in text:
         category = unicodedata.category(character)
         marks = marks + 1 if category in ("Mn", "Me") else 0
-        if category == "Cc" and ord(character) < 32:
-            shown.append(chr(0x2400 + ord(character)))
-        elif character == "\x7f":
-            shown.append("␡")
-        elif category[0] == "C" or category in ("Zl", "Zp") or marks > _COMBINING_RUN:
+        if category[0] == "C" or category in ("Zl", "Zp") or marks > _COMBINING_RUN:
             shown.append(f"⟨U+{ord(character):04X}⟩")
         else:
             shown.append(character)
@@ -93,7 +89,8 @@ def namespace_of(name: str) -> str:
     """The namespace of a type name: the part before the last point that stands before generics, arrays and nesting."""
     end = len(name)
     for mark in "<[+":
-        found = name.find(mark, 0, end)
+        # Compiler-made names begin with "<"; that one opens no generic arguments.
+        found = name.find(mark, 1, end)
         if found > 0:
             end = found
     point = name.rfind(".", 0, end)

@@ -232,9 +232,9 @@ class NamespaceTree:
         self.size: dict[str, int] = {}
         self.type_count: dict[str, int] = {}
         self.children: dict[str, set[str]] = {}
+        counts, sizes = types.count.tolist(), types.size.tolist()
         for namespace, ids in self.members.items():
-            count, size = int(types.count[ids].sum()), int(types.size[ids].sum())
-            self._add(namespace, count, size, len(ids))
+            self._add(namespace, sum(counts[each] for each in ids), sum(sizes[each] for each in ids), len(ids))
 
     def _add(self, namespace: str, count: int, size: int, type_count: int) -> None:
         # A name of a thousand dots must not make a thousand levels.

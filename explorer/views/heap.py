@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from explorer.views.dump_page import DumpPage, with_index
 
@@ -174,7 +174,7 @@ def one_type(request: HttpRequest, page: DumpPage, type_id: int) -> HttpResponse
     rows = instances.InstanceRows(index, type_id, query)
     near = request.GET.get("near", "").strip()
     if near and (there := _page_near(rows, query, near)):
-        return redirect(there)
+        return HttpResponseRedirect(request.path + there)
     listed, fields, statics = _type_tables(page, found, type_id, query, rows)
     if file := export_response(request, f"{page.file_name}-type-{type_id}", listed, fields, statics):
         return file

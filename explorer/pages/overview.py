@@ -1,0 +1,77 @@
+"""The front page of a finished analysis: one sentence, the big numbers, the biggest types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.index.store import Index
+from explorer.pages.names import visible
+from explorer.pages.numbers import grouped, percent, readable_bytes
+from explorer.pages.types import TypeCatalogue
+
+
+def sentence(index: Index, types: TypeCatalogue) -> str:
+    """What this process looked like, in words, from what is known for certain."""
+    summary = index.facts("summary")
+    threads, process = summary.get("threads", {}), summary.get("process", {})
+    parts = []
+    if types.heap_size:
+        parts.append(_heap_words(types))
+    managed = threads.get("managed") or 0
+    if managed:
+        background, failing = threads.get("background") or 0, threads.get("with_exception") or 0
+        words = f"{grouped(managed)} managed {'thread' if managed == 1 else 'threads'}, {grouped(background)} of them background"
+        carrying = f"; {grouped(failing)} {'carries' if failing == 1 else 'carry'} an exception" if failing else ""
+        parts.append(words + carrying + ".")
+    if process.get("signal"):
+        parts.append(f"The process was ended by {visible(str(process['signal']), 60)}.")
+    return " ".join(parts)
+
+
+def _heap_words(types: TypeCatalogue) -> str:
+    biggest = int(types.order("size", None)[-1])
+    share = percent(int(types.size[biggest]), types.heap_size)
+    name = "free blocks" if types.kinds[biggest] == "free" else visible(types.names[biggest], 80)
+    return (
+        f"{readable_bytes(types.heap_size)} on the managed heap in {grouped(types.count_of_objects)} objects; "
+        f"the biggest part is {name} with {share} %."
+    )
+
+
+def facts(summary: dict[str, Any], may_see_context: bool) -> list[tuple[str, str]]:
+    """The facts card: label and text. Paths and the command line only for those who may see context."""
+    dump, process, runtime = (summary.get(part, {}) for part in ("dump", "process", "runtime"))
+    collector, threads = summary.get("gc", {}), summary.get("threads", {})
+    rows = [
+        ("Process", f"{process.get('name') or 'unknown'}, pid {process.get('pid') or 'unknown'}"),
+        (
+            "Runtime",
+            f"{runtime.get('name') or '.NET'} {runtime.get('version') or 'unknown version'}, {runtime.get('deployment') or ''}",
+        ),
+        ("System", f"{dump.get('operating_system') or ''} {dump.get('architecture') or ''}".strip()),
+        (
+            "Dump",
+            f"{dump.get('kind') or 'unknown kind'}, {dump.get('format') or ''}, by {dump.get('written_by') or 'an unknown tool'}",
+        ),
+        ("Collector", _collector_words(collector) if collector else ""),
+        ("Threads", _thread_words(threads, process)),
+        ("Ended by", str(process.get("signal") or "")),
+    ]
+    if may_see_context:
+        rows += [("Path", process.get("path") or ""), ("Command line", process.get("command_line") or "")]
+    return [(label, visible(text.strip(", "), 400)) for label, text in rows if text.strip(", ")]
+
+
+def _collector_words(collector: dict[str, Any]) -> str:
+    flavour = "server" if collector.get("server") else "workstation"
+    heaps = collector.get("heaps") or 0
+    layout = "regions" if collector.get("regions") else "segments"
+    return f"{flavour} GC, {heaps} {'heap' if heaps == 1 else 'heaps'}, {layout}"
+
+
+def _thread_words(threads: dict[str, Any], process: dict[str, Any]) -> str:
+    managed = threads.get("managed")
+    if managed is None:
+        return ""
+    system = process.get("threads")
+    return f"{grouped(managed)} managed" + (f" of {grouped(system)} in the process" if system else "")
