@@ -1,0 +1,58 @@
+"""The only way from a request to a dump: 404 when it is invisible, 403 when it is visible but the act is not allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
+
+from analysis.index import DataClass
+from explorer import permissions
+from explorer.models import Dump, Role, Team, User
+from explorer.permissions import Subject, Viewer
+from explorer.queries import AnyUser, dumps_visible_to, teams_of
+
+_ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
+    "view": permissions.can_view,
+    "analyse": permissions.can_analyse,
+    "delete": permissions.can_delete,
+}
+
+
+def viewer_of(user: AnyUser) -> Viewer:
+    """The person as the rules see one."""
+    if not isinstance(user, User):
+        return Viewer(0, {})
+    return Viewer(user.pk, {row.team_id: Role(row.role) for row in user.memberships.all()})
+
+
+def subject_of(dump: Dump) -> Subject:
+    """The dump as the rules see one."""
+    return Subject(dump.team_id, dump.uploaded_by_id)
+
+
+def dump_for(request: HttpRequest, dump_id: UUID, to: str = "view") -> Dump:
+    """The dump, when the person may see it and may do ``to`` (view, analyse, delete)."""
+    dump = dumps_visible_to(request.user).select_related("team", "uploaded_by").filter(pk=dump_id).first()
+    if dump is None:
+        raise Http404("There is no such dump.")
+    if not _ACTS[to](viewer_of(request.user), subject_of(dump)):
+        raise PermissionDenied(f"Your role in {dump.team} does not allow this.")
+    return dump
+
+
+def highest_class_for(request: HttpRequest, dump: Dump) -> DataClass:
+    """The most sensitive class of this dump's fields that the person may see."""
+    return permissions.highest_class(viewer_of(request.user), subject_of(dump))
+
+
+def team_for(request: HttpRequest, team_id: UUID, *, to_manage: bool = False) -> Team:
+    """The team, when the person belongs to it (and leads it)."""
+    team = teams_of(request.user).filter(pk=team_id).first()
+    if team is None:
+        raise Http404("There is no such team.")
+    if to_manage and not permissions.can_manage_members(viewer_of(request.user), team.pk):
+        raise PermissionDenied("Only team leads change who belongs to the team.")
+    return team

@@ -1,0 +1,11 @@
+"""The one Django app of the project."""
+
+from django.apps import AppConfig
+
+
+class ExplorerConfig(AppConfig):
+    name = "explorer"
+    verbose_name = "Dump Explorer"
+
+    def ready(self) -> None:
+        from explorer import checks  # noqa: F401  (registers the system checks)

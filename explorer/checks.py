@@ -1,0 +1,26 @@
+"""System checks: refuse to run in public with settings that are only fit for one machine."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+
+
+@register(Tags.security, deploy=True)
+def production_needs_a_host_name(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A server that is reached from elsewhere must name its hosts."""
+    if "*" in settings.ALLOWED_HOSTS:
+        return [Error("EXPLORER_ALLOWED_HOSTS must name the hosts of this server", id="explorer.E001")]
+    return []
+
+
+@register()
+def data_directory_is_writable(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Everything a person uploads lives in the data directory."""
+    settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+    if not os.access(settings.DATA_DIR, os.W_OK):
+        return [Error(f"The data directory {settings.DATA_DIR} cannot be written", id="explorer.E002")]
+    return []

@@ -1,0 +1,67 @@
+"""Dumps: what was uploaded, by whom, for which team, and where its files lie."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from explorer.models.team import Team, User
+
+if TYPE_CHECKING:
+    from explorer.models.analysis import Analysis
+
+
+class Dump(models.Model):
+    """One dump of one process. Names are labels only; files are found by id."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="dumps")
+    name = models.CharField(max_length=200)
+    original_name = models.CharField(max_length=255)
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    format = models.CharField(max_length=40, default="ELF core")
+    uploaded_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="dumps")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    service = models.CharField(max_length=100, blank=True)
+    build = models.CharField(max_length=100, blank=True)
+    environment = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["team", "sha256"], name="same_file_once_per_team")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("dump-overview", args=[self.pk])
+
+    @property
+    def directory(self) -> Path:
+        """Where everything about this dump lies."""
+        return Path(settings.STORE_DIR) / str(self.pk)
+
+    @property
+    def original(self) -> Path:
+        """The file as it was uploaded."""
+        return self.directory / "original"
+
+    @property
+    def unpacked(self) -> Path:
+        """The dump itself where the upload was compressed."""
+        return self.directory / "unpacked"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(label for label in (self.service, self.build, self.environment) if label)
+
+    @property
+    def analysis(self) -> Analysis | None:
+        """The latest analysis."""
+        return self.analyses.order_by("-created_at").first()

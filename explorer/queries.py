@@ -1,0 +1,37 @@
+"""The only way to lists: what a person may see, as querysets."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+
+from explorer.models import Dump, Membership, Role, Team, Upload, User
+
+AnyUser = User | AnonymousUser
+
+
+def dumps_visible_to(user: AnyUser) -> QuerySet[Dump]:
+    """Dumps of the teams a person belongs to; the same rule as ``permissions.can_view``."""
+    return Dump.objects.filter(team__memberships__user_id=user.pk) if user.is_authenticated else Dump.objects.none()
+
+
+def teams_of(user: AnyUser) -> QuerySet[Team]:
+    """Teams a person belongs to."""
+    return Team.objects.filter(memberships__user_id=user.pk) if user.is_authenticated else Team.objects.none()
+
+
+def teams_for_upload(user: AnyUser) -> QuerySet[Team]:
+    """Teams a person may upload to; the same rule as ``permissions.can_upload``."""
+    if not user.is_authenticated:
+        return Team.objects.none()
+    return Team.objects.filter(memberships__user_id=user.pk, memberships__role__in=[Role.ANALYST, Role.LEAD])
+
+
+def uploads_of(user: AnyUser) -> QuerySet[Upload]:
+    """A person's own uploads that are not finished."""
+    return Upload.objects.filter(user_id=user.pk, dump=None) if user.is_authenticated else Upload.objects.none()
+
+
+def members_of(team: Team) -> QuerySet[Membership]:
+    """Memberships of a team with their people."""
+    return team.memberships.select_related("user").order_by("user__username")

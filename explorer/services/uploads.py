@@ -1,0 +1,213 @@
+"""Uploads: bytes stream to a part file, and become a dump by one rename.
+
+The offset in SQL is the truth a client resumes from. A lock on the part file keeps two writers apart; the row is
+locked only for the moment in which the offset moves, so that a slow upload holds nobody up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from analysis.sniff import sniff
+from explorer.models import Analysis, Dump, Team, Upload, User
+from explorer.services import analyses
+
+_PIECE_BYTES = 1 << 20
+_SAVED_EVERY_BYTES = 16 << 20
+_SNIFFED_BYTES = 1 << 20
+
+
+class UploadRefused(Exception):
+    """The upload cannot go on; ``status`` is the HTTP status, the texts are for the person."""
+
+    def __init__(self, status: int, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.status, self.what, self.where, self.remedy = status, what, where, remedy
+
+
+class Body(Protocol):
+    """Where the bytes of a request come from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a person says about a dump."""
+
+    service: str = ""
+    build: str = ""
+    environment: str = ""
+
+
+def create_upload(*, user: User, team: Team, name: str, length: int, labels: Labels) -> Upload:
+    """Open an upload. Raises UploadRefused when it is too large for the limit or the disk."""
+    if length <= 0:
+        raise UploadRefused(400, "The file is empty.", where=name, remedy="Take the dump again and check free disk space.")
+    if length > settings.MAXIMUM_UPLOAD_BYTES:
+        limit = settings.MAXIMUM_UPLOAD_BYTES
+        raise UploadRefused(413, f"The file has {length:,} bytes; this server takes at most {limit:,}.", where=name,
+                            remedy="Compress it with zstd, or ask the operator to raise EXPLORER_MAX_UPLOAD_BYTES.")  # fmt: skip
+    directory = Path(settings.UPLOAD_DIR)
+    directory.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(directory).free
+    if length > free - settings.FREE_DISK_BYTES:
+        raise UploadRefused(507, "The server has too little free disk space for this file.", where=name,
+                            remedy="Delete old dumps, or ask the operator for more disk.")  # fmt: skip
+    upload = Upload.objects.create(
+        user=user, team=team, original_name=name[:255], length=length, service=labels.service[:100], build=labels.build[:100],
+        environment=labels.environment[:100], expires_at=_expiry(),
+    )  # fmt: skip
+    upload.part.touch(mode=0o600)
+    return upload
+
+
+def append(*, upload: Upload, offset: int, body: Body, length: int | None) -> Upload:
+    """Write the body of one PATCH at ``offset``. Raises UploadRefused when the offset is wrong, another request writes,
+    more arrives than was announced, or the first bytes are no dump. What was written before a cut stays."""
+    with _locked(upload) as file:
+        upload.refresh_from_db()
+        if offset != upload.offset:
+            raise UploadRefused(409, f"The upload stands at byte {upload.offset:,}, not {offset:,}.")
+        if length is not None and offset + length > upload.length:
+            raise UploadRefused(413, "More bytes arrive than the upload was announced with.", where=upload.original_name)
+        file.truncate(upload.offset)  # bytes behind the saved offset come from a request that was cut off
+        file.seek(upload.offset)
+        _stream(upload, file, body, length)
+    if upload.offset == upload.length:
+        finish(upload=upload)
+    return upload
+
+
+def _stream(upload: Upload, file: BinaryIO, body: Body, length: int | None) -> None:
+    position, saved = upload.offset, upload.offset
+    left = upload.length - position if length is None else length
+    try:
+        while left > 0:
+            piece = body.read(min(_PIECE_BYTES, left))
+            if not piece:
+                break
+            file.write(piece)
+            position, left = position + len(piece), left - len(piece)
+            if not upload.format and (position >= _SNIFFED_BYTES or position == upload.length):
+                _judge(upload, file, position)
+            if position - saved >= _SAVED_EVERY_BYTES:
+                saved = _save_offset(upload, file, position)
+    except OSError:
+        _save_offset(upload, file, position)  # the client went away: it resumes from here
+        raise
+    _save_offset(upload, file, position)
+
+
+def _save_offset(upload: Upload, file: BinaryIO, position: int) -> int:
+    file.flush()
+    with transaction.atomic():
+        row = Upload.objects.select_for_update().get(pk=upload.pk)
+        row.offset, row.format, row.expires_at = position, upload.format, _expiry()
+        row.save(update_fields=["offset", "format", "expires_at"])
+    upload.offset = position
+    return position
+
+
+def _judge(upload: Upload, file: BinaryIO, position: int) -> None:
+    """Refuse a file that is no dump as soon as its first megabyte is here; the upload is closed."""
+    file.flush()
+    with upload.part.open("rb") as written:
+        seen = sniff(written.read(_SNIFFED_BYTES), upload.length)
+    if not seen.accepted:
+        cancel_upload(upload=upload)
+        raise UploadRefused(415, f"{seen.title}: {seen.reason}", where=upload.original_name, remedy=seen.remedy)
+    upload.format = (seen.title or seen.format)[:40]
+
+
+def finish(*, upload: Upload) -> Dump:
+    """Turn a complete upload into a dump of its team, or into the dump that is there already for the same bytes."""
+    digest = _digest(upload.part)
+    known = Dump.objects.filter(team_id=upload.team_id, sha256=digest).first()
+    if known is None:
+        try:
+            return _adopt(upload, digest)
+        except IntegrityError:  # the same file arrived twice at once
+            known = Dump.objects.get(team_id=upload.team_id, sha256=digest)
+    Upload.objects.filter(pk=upload.pk).update(dump=known)
+    upload.dump = known
+    upload.part.unlink(missing_ok=True)
+    return known
+
+
+def _adopt(upload: Upload, digest: str) -> Dump:
+    with transaction.atomic():
+        dump = Dump.objects.create(
+            team_id=upload.team_id, name=upload.original_name[:200], original_name=upload.original_name, sha256=digest,
+            size_bytes=upload.length, format=upload.format, uploaded_by_id=upload.user_id, service=upload.service,
+            build=upload.build, environment=upload.environment,
+        )  # fmt: skip
+        dump.directory.mkdir(parents=True, exist_ok=True)
+        upload.part.replace(dump.original)
+        _sync(dump.directory)
+        Upload.objects.filter(pk=upload.pk).update(dump=dump)
+        analysis = Analysis.objects.create(dump=dump)
+        transaction.on_commit(lambda: analyses.enqueue(analysis.pk))
+    upload.dump = dump
+    return dump
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(directory: Path) -> None:
+    """Make the rename itself survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def cancel_upload(*, upload: Upload) -> None:
+    """Forget an upload and its bytes."""
+    upload.part.unlink(missing_ok=True)
+    Upload.objects.filter(pk=upload.pk).delete()
+
+
+def expire_uploads() -> int:
+    """Forget uploads that nobody went on with; how many."""
+    expired = list(Upload.objects.filter(dump=None, expires_at__lt=timezone.now()))
+    for upload in expired:
+        cancel_upload(upload=upload)
+    return len(expired)
+
+
+@contextmanager
+def _locked(upload: Upload) -> Iterator[BinaryIO]:
+    """The part file, while no other request writes to it."""
+    try:
+        file = upload.part.open("r+b")
+    except FileNotFoundError:
+        raise UploadRefused(410, "The upload is gone; start it again.", where=upload.original_name) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UploadRefused(423, "Another request is writing to this upload.", where=upload.original_name) from None
+        yield file
+
+
+def _expiry() -> datetime:
+    return timezone.now() + timedelta(hours=settings.UPLOAD_EXPIRY_HOURS)

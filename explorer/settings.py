@@ -1,0 +1,176 @@
+"""Settings, read from environment variables that begin with ``EXPLORER_`` (docs/operating.md lists them)."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import environ
+import structlog
+from csp.constants import NONE, SELF
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+DEBUG = env.bool("EXPLORER_DEBUG", default=False)
+DATA_DIR = Path(env.str("EXPLORER_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
+STORE_DIR, UPLOAD_DIR, SCRATCH_DIR = DATA_DIR / "store", DATA_DIR / "uploads", DATA_DIR / "scratch"
+
+
+def _secret_key() -> str:
+    """The key given, or one made once and kept in the data directory: there is no default that works."""
+    given: str = env.str("EXPLORER_SECRET_KEY", default="")
+    if given:
+        return given
+    kept = DATA_DIR / "secret_key"
+    if not kept.exists():
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(64))
+    return kept.read_text().strip()
+
+
+SECRET_KEY = _secret_key()
+PUBLIC_URL: str = env.str("EXPLORER_PUBLIC_URL", default="")
+HTTPS = PUBLIC_URL.startswith("https://")
+ALLOWED_HOSTS: list[str] = env.list("EXPLORER_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "django_cotton",
+    "explorer",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "explorer.middleware.PasswordChangeMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "explorer.urls"
+WSGI_APPLICATION = "explorer.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+COTTON_DIR = "components"
+
+DATABASES = {"default": env.db("EXPLORER_DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'explorer.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # Readers never wait, and a writer takes its lock at once instead of failing in the middle of a transaction.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "explorer.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "login", "archive", "login"
+
+LANGUAGE_CODE, TIME_ZONE, USE_TZ, USE_I18N = "en", "UTC", True, False
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG or env.bool("EXPLORER_PLAIN_STATIC", default=False)
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# Plotly makes one empty style element; its hash is that of the empty string. Nothing inline is allowed otherwise.
+_EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF, _EMPTY_STYLE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+
+CELERY_BROKER_URL: str = env.str("EXPLORER_BROKER_URL", default="memory://")
+CELERY_TASK_ALWAYS_EAGER = env.bool("EXPLORER_EAGER_TASKS", default=False)
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 86_400}
+if CELERY_BROKER_URL.startswith("filesystem:"):
+    _BROKER_DIR = DATA_DIR / "broker"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_BROKER_DIR),
+        "data_folder_out": str(_BROKER_DIR),
+        "control_folder": str(_BROKER_DIR / "control"),
+    }
+
+# What an upload and an analysis may use.
+MAXIMUM_UPLOAD_BYTES = env.int("EXPLORER_MAX_UPLOAD_BYTES", default=64 << 30)
+MAXIMUM_UNPACKED_BYTES = env.int("EXPLORER_MAX_UNPACKED_BYTES", default=128 << 30)
+FREE_DISK_BYTES = env.int("EXPLORER_FREE_DISK_BYTES", default=1 << 30)
+UPLOAD_EXPIRY_HOURS = env.int("EXPLORER_UPLOAD_EXPIRY_HOURS", default=48)
+ANALYSIS_SECONDS = env.int("EXPLORER_ANALYSIS_SECONDS", default=3600)
+ANALYSIS_MEMORY_BYTES = env.int("EXPLORER_ANALYSIS_MEMORY_BYTES", default=16 << 30)
+LEASE_SECONDS = env.int("EXPLORER_LEASE_SECONDS", default=40)
+MAXIMUM_STARTS = 3
+ENGINE_COMMAND: list[str] = env.list("EXPLORER_ENGINE_COMMAND", default=[])
+# The body of an upload is streamed; nothing else sends more than this.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
+
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+        structlog.dev.ConsoleRenderer(colors=False) if DEBUG else structlog.processors.JSONRenderer(),
+    ]
+)

@@ -1,0 +1,1 @@
+"""Views: fetch, validate, act, respond. One file per area, each with its own ``urlpatterns``."""
