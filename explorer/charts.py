@@ -78,12 +78,12 @@ def types_treemap(types: TypeCatalogue, urls: dict[int, str], type_ids: list[int
                 "tiling": {"pad": 2},
                 "pathbar": {"thickness": 22},
                 "texttemplate": "%{label}<br>%{customdata[0]}",
-                "hovertemplate": "%{label}<br>%{customdata[0]} (%{customdata[1]} % of the heap)<br>"
+                "hovertemplate": "%{customdata[4]}<br>%{customdata[0]} (%{customdata[1]} % of the heap)<br>"
                 "%{customdata[2]} objects<extra></extra>",
                 "meta": {"tones": sectors.tones},
             }
         ],
-        "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "uniformtext": {"minsize": 10, "mode": "hide"}},
+        "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "uniformtext": {"minsize": 9, "mode": "hide"}},
     }
 
 
@@ -102,12 +102,14 @@ class _Sectors:
         self.tones: list[str] = []
         self._add("", "", "Heap", types.heap_size, int(types.count.sum()), "", "root")
 
-    def _add(self, key: str, parent: str, text: str, size: int, count: int, url: str, tone: str) -> None:
+    def _add(self, key: str, parent: str, text: str, size: int, count: int, url: str, tone: str, full: str = "") -> None:
         self.ids.append(key or "heap")
         self.parents.append(parent or ("heap" if key else ""))
         self.labels.append(plain(text))
         self.values.append(size)
-        self.details.append([readable_bytes(size), percent(size, self._types.heap_size), grouped(count), url])
+        self.details.append(
+            [readable_bytes(size), percent(size, self._types.heap_size), grouped(count), url, plain(full or text, 120)]
+        )
         self.tones.append(tone)
 
     def add_type(self, type_id: int, url: str) -> None:
@@ -118,7 +120,7 @@ class _Sectors:
         tone = "free" if self._types.kinds[type_id] == "free" else self._tone_of[namespace.split(".", 1)[0]]
         text = name[len(namespace) + 1 :] if namespace else name
         self._drawn.setdefault(namespace, []).append(type_id)
-        self._add(f"t:{type_id}", key, text, int(self._types.size[type_id]), int(self._types.count[type_id]), url, tone)
+        self._add(f"t:{type_id}", key, text, int(self._types.size[type_id]), int(self._types.count[type_id]), url, tone, name)
 
     def _namespace(self, namespace: str) -> str:
         first = namespace.split(".", 1)[0]
@@ -132,7 +134,8 @@ class _Sectors:
             if namespace != first:
                 ids = tree.members[namespace]
                 size, count = int(self._types.size[ids].sum()), int(self._types.count[ids].sum())
-                self._add(f"n:{namespace}", f"n:{first}", namespace, size, count, "", self._tone_of[first])
+                below = namespace[len(first) + 1 :]
+                self._add(f"n:{namespace}", f"n:{first}", below, size, count, "", self._tone_of[first], namespace)
         return f"n:{namespace}" if namespace else ""
 
     def add_rest(self) -> None:

@@ -15,7 +15,8 @@ DEFAULT_PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. ``kind`` chooses how a cell is drawn: text, name, number, bytes, share, address, words, flag, mark or mix.
+    """One column. ``kind`` chooses how a cell is drawn: text, name, number, id, bytes,
+    share, address, code, words, flag, mix, state or when; kinds that begin with ``hidden`` are only exported.
 
     ``key`` is the name in URLs and exports; ``data_class`` decides who sees the column at all.
     """
@@ -33,6 +34,10 @@ class Column:
     @property
     def numeric(self) -> bool:
         return self.kind in ("number", "bytes", "share")
+
+    @property
+    def to_the_right(self) -> bool:
+        return self.kind in ("number", "bytes", "id")
 
 
 @dataclass(frozen=True, slots=True)

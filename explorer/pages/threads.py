@@ -12,8 +12,8 @@ from explorer.pages.names import visible
 from explorer.pages.tables import Column
 
 COLUMNS = (
-    Column("managed_id", "Id", "number", about="Managed thread id"),
-    Column("os_id", "OS id", "number", about="Operating system thread id; none for a dead or unstarted thread"),
+    Column("managed_id", "Id", "id", about="Managed thread id"),
+    Column("os_id", "OS id", "id", about="Operating system thread id; none for a dead or unstarted thread"),
     Column("name", "Name", "text", data_class=TABLES["threads"].column("name").data_class),
     Column("roles", "Role", "words"),
     Column("state_words", "State", "words", about="The runtime's state bits in words"),
@@ -59,6 +59,13 @@ def thread_rows(index: Index) -> list[dict[str, Any]]:
         for key in ("os_id", "exception_address"):
             row[key] = row[key] or None
     return rows
+
+
+def columns(rows: list[dict[str, Any]]) -> tuple[Column, ...]:
+    """The columns; those about exceptions only where a thread carries one."""
+    if any(row["exception_type"] for row in rows):
+        return COLUMNS
+    return tuple(column for column in COLUMNS if not column.key.startswith("exception"))
 
 
 def filtered(rows: list[dict[str, Any]], slug: str, text: str, keys: set[str]) -> list[dict[str, Any]]:

@@ -75,7 +75,8 @@ class TypeCatalogue:
         return int(self.count.sum())
 
     def module_name(self, type_id: int) -> str:
-        row = int(self.modules[type_id])
+        # Free blocks carry the method table of no module of their own.
+        row = int(self.modules[type_id]) if self.kinds[type_id] != "free" else -1
         return visible(self.module_names[row], 260) if 0 <= row < len(self.module_names) else ""
 
     def order(self, sort: str, generation: Generation | None) -> Ids:

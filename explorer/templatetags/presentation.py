@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import template
+from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
@@ -201,6 +203,19 @@ def _code(value: Any) -> SafeString:
     return format_html('<code title="{}">{}</code>{}', text, shortened(text, 44), _copy(text))
 
 
+def _state(value: tuple[str, str, str, float]) -> SafeString:
+    state, label, reason, fraction = value
+    tone = {"done": "good", "failed": "bad", "cancelled": "quiet"}.get(state, "doubt")
+    words = f"{label} {round(100 * fraction)} %" if state == "running" else label
+    return format_html('<span class="tag {}" title="{}">{}</span>', tone, reason, words)
+
+
+def _when(value: datetime) -> SafeString:
+    shown = timezone.localtime(value)
+    whole, short = f"{shown:%Y-%m-%d %H:%M:%S %Z}", f"{shown:%d %b %H:%M}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', shown.isoformat(), whole, short)
+
+
 def _flag(value: Any) -> SafeString:
     return mark_safe('<span class="word">yes</span>') if value else _MISSING
 
@@ -211,15 +226,19 @@ _CELLS: dict[str, Any] = {
     "module": _module,
     "number": _number,
     "bytes": readable_bytes,
+    "id": str,
     "share": _share,
     "mix": _mix,
     "words": _words,
     "address": _address,
     "code": _code,
     "flag": _flag,
+    "state": _state,
+    "when": _when,
 }
 _CLASSES = {
     "number": "num",
+    "id": "num",
     "bytes": "num",
     "share": "sharecell",
     "name": "mono typename",

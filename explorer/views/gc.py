@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.urls import path
 from django.views.decorators.http import require_GET
-from explorer.views.dump_page import DumpPage, with_index
 
 from explorer.exports import export_response
 from explorer.pages import garbage_collector as collector
 from explorer.pages.generations import GENERATION_LIST
 from explorer.pages.tables import Column, ListedRows, Query, Table, sorted_rows
+from explorer.views.dump_page import DumpPage, with_index
 
 
 @require_GET
@@ -71,3 +72,6 @@ def _whole(name: str, caption: str, columns: tuple[Column, ...], rows: list[dict
     """A short table without paging: what it can be sorted by is its own order."""
     fixed = tuple(Column(c.key, c.label, c.kind, c.unit, c.about, sortable=False, exported=c.exported) for c in columns)
     return Table(name, caption, fixed, Query.unpaged(len(rows)), ListedRows(rows), f"No {noun}.", noun)
+
+
+urlpatterns = [path("dumps/<uuid:dump_id>/gc", garbage_collector, name="dump-gc")]

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import path
 from django.views.decorators.http import require_GET
-from explorer.views.dump_page import DumpPage, with_index
 
 from explorer import charts
 from explorer.exports import export_response
@@ -19,6 +19,7 @@ from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
 from explorer.pages.tables import ListedRows, Query, Table, allowed_columns
 from explorer.pages.types import TypeCatalogue, TypeFilter, TypeRows, catalogue, type_columns, type_rows_at
+from explorer.views.dump_page import DumpPage, with_index
 
 _MOST_TYPES_IN_TREE = 200
 _TYPES_BESIDE_TREEMAP = 60
@@ -243,3 +244,9 @@ def _generations_of(found: TypeCatalogue, type_id: int) -> list[dict[str, Any]]:
         for each in found.present_generations
         if found.count_by_generation[type_id, each.number]
     ]
+
+
+urlpatterns = [
+    path("dumps/<uuid:dump_id>/heap", types, name="dump-types"),
+    path("dumps/<uuid:dump_id>/heap/types/<int:type_id>", one_type, name="dump-type"),
+]

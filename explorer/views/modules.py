@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.urls import path
 from django.views.decorators.http import require_GET
-from explorer.views.dump_page import DumpPage, with_index
 
 from explorer.exports import export_response
 from explorer.pages import modules as module_rows
 from explorer.pages.tables import ListedRows, Query, Table, allowed_columns, sorted_rows
+from explorer.views.dump_page import DumpPage, with_index
 
 
 @require_GET
@@ -39,3 +40,6 @@ def modules(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     counts = {"managed": page.index.rows["modules"], "native": page.index.rows["native_modules"]}
     context = {"page": page, "frame": page.frame, "table": table, "native": native, "counts": counts}
     return render(request, "modules/modules.html", context)
+
+
+urlpatterns = [path("dumps/<uuid:dump_id>/modules", modules, name="dump-modules")]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.urls import path
 from django.views.decorators.http import require_GET
-from explorer.views.dump_page import DumpPage, with_index
 
 from explorer.exports import export_response
 from explorer.pages import threads as thread_rows
 from explorer.pages.tables import ListedRows, Query, Table, allowed_columns, sorted_rows
+from explorer.views.dump_page import DumpPage, with_index
 
 
 @require_GET
 @with_index("threads")
 def threads(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     """The list of threads; names only for those who may see context."""
-    columns = allowed_columns(thread_rows.COLUMNS, page.highest)
-    query = Query.read(request.GET.dict(), columns, "managed_id")
     rows = thread_rows.thread_rows(page.index)
+    columns = allowed_columns(thread_rows.columns(rows), page.highest)
+    query = Query.read(request.GET.dict(), columns, "managed_id")
     chosen = request.GET.get("only", "")
     matching = thread_rows.filtered(rows, chosen, request.GET.get("q", ""), {column.key for column in columns})
     table = Table(
@@ -44,3 +45,6 @@ def threads(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         "process": page.frame.summary.get("process", {}),
     }
     return render(request, "threads/threads.html", context)
+
+
+urlpatterns = [path("dumps/<uuid:dump_id>/threads", threads, name="dump-threads")]

@@ -51,7 +51,7 @@
       if (trace.type === "treemap") {
         const depth = depths(trace);
         const parts = [1, 0.34, 0.62, 0.9];
-        colours = colours.map((c, i) => mixed(c, colour("panel"), parts[Math.min(depth[i], 3)]));
+        colours = colours.map((c, i) => (tones[i] === "free" ? c : mixed(c, colour("panel"), parts[Math.min(depth[i], 3)])));
         trace.marker = { colors: colours, line: { color: colour("panel"), width: 1 }, pad: { t: 20, l: 2, r: 2, b: 2 } };
         trace.textfont = { color: colours.map(readableOn) };
         trace.pathbar = { ...trace.pathbar, textfont: { color: colour("ink") } };

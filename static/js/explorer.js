@@ -69,8 +69,16 @@
     });
   }
 
+  function confirmations() {
+    document.addEventListener("submit", (event) => {
+      const question = event.target.dataset && event.target.dataset.confirm;
+      if (question && !window.confirm(question)) event.preventDefault();
+    });
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     keyboard();
+    confirmations();
     copying();
     filters();
   });

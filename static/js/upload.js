@@ -66,7 +66,7 @@
         metadata: { ...options.metadata, filename: file.name, filetype: file.type || "application/octet-stream" },
         onProgress: (sent) => this.progress(sent),
         onAfterResponse: (request, response) => {
-          this.link = response.getHeader("Content-Location") || this.link;
+          this.link = response.getHeader("Dump-Location") || this.link;
         },
         onError: (error) => this.failed(error),
         onSuccess: () => this.done(),

@@ -1,0 +1,144 @@
+"""The list of dumps as one query: filtered, sorted and paged in SQL, each with its latest analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.urls import reverse
+
+from explorer.models import Analysis, Dump, State
+from explorer.models.analysis import OPEN_STATES
+from explorer.pages.names import visible
+from explorer.pages.tables import Column, Link, Query
+
+COLUMNS = (
+    Column("name", "Dump", "text"),
+    Column("state", "State", "state"),
+    Column("process", "Process", "text"),
+    Column("runtime", "Runtime", "text"),
+    Column("kind", "Kind", "text", about="How much memory the dump holds: full, heap, mini"),
+    Column("heap_bytes", "Heap", "bytes", about="Bytes of objects on the managed heap"),
+    Column("size", "File", "bytes"),
+    Column("service", "Service", "text"),
+    Column("build", "Build", "text"),
+    Column("environment", "Environment", "text"),
+    Column("team", "Team", "text"),
+    Column("uploaded_at", "Uploaded", "when", descending_first=True),
+    Column("uploaded_by", "By", "text"),
+)
+#: Columns that are left out where no dump has anything to say in them.
+_OPTIONAL = ("service", "build", "environment")
+
+_ORDER = {
+    "name": "name",
+    "state": "latest_state",
+    "process": "latest_process",
+    "runtime": "latest_runtime",
+    "kind": "latest_kind",
+    "heap_bytes": "latest_heap",
+    "size": "size_bytes",
+    "service": "service",
+    "build": "build",
+    "environment": "environment",
+    "team": "team__name",
+    "uploaded_at": "created_at",
+    "uploaded_by": "uploaded_by__username",
+}
+_SEARCHED = ("name", "original_name", "service", "build", "environment", "latest_process", "latest_runtime")
+
+STATE_GROUPS = {"open": OPEN_STATES, "done": (State.DONE,), "failed": (State.FAILED, State.CANCELLED)}
+
+
+def with_latest_analysis(dumps: QuerySet[Dump]) -> QuerySet[Dump]:
+    """Each dump with the fields of its latest analysis that the list shows."""
+    latest = Analysis.objects.filter(dump=OuterRef("pk")).order_by("-created_at")
+
+    def field(name: str) -> Subquery:
+        return Subquery(latest.values(name)[:1])
+
+    return dumps.select_related("team", "uploaded_by").annotate(
+        latest_state=field("state"),
+        latest_fraction=field("fraction"),
+        latest_error=field("error_what"),
+        latest_process=field("process_name"),
+        latest_runtime=field("runtime_version"),
+        latest_kind=field("dump_kind"),
+        latest_heap=field("heap_bytes"),
+    )
+
+
+def filtered(dumps: QuerySet[Dump], parameters: Mapping[str, str]) -> QuerySet[Dump]:
+    """Dumps that match every word of ``q`` and the chosen state, service and environment."""
+    for word in parameters.get("q", "")[:200].split():
+        anywhere = Q()
+        for name in _SEARCHED:
+            anywhere |= Q(**{f"{name}__icontains": word})
+        dumps = dumps.filter(anywhere)
+    if parameters.get("state") in STATE_GROUPS:
+        dumps = dumps.filter(latest_state__in=STATE_GROUPS[parameters["state"]])
+    for key in ("service", "environment"):
+        if parameters.get(key):
+            dumps = dumps.filter(**{key: parameters[key]})
+    return dumps
+
+
+def state_counts(dumps: QuerySet[Dump]) -> dict[str, int]:
+    """How many dumps there are in each group of states."""
+    by_state = dict(dumps.order_by().values_list("latest_state").annotate(number=Count("pk")))
+    groups = {name: sum(by_state.get(state, 0) for state in states) for name, states in STATE_GROUPS.items()}
+    return {"": sum(by_state.values()), **groups}
+
+
+def shown_columns(dumps: QuerySet[Dump], teams: int) -> tuple[Column, ...]:
+    """The columns worth showing: no labels that nobody gave, no team where there is only one."""
+    given = dumps.aggregate(**{key: Count("pk", filter=~Q(**{key: ""})) for key in _OPTIONAL})
+    return tuple(
+        column
+        for column in COLUMNS
+        if not (column.key in _OPTIONAL and not given[column.key]) and not (column.key == "team" and teams < 2)
+    )
+
+
+@dataclass(frozen=True)
+class DumpRows:
+    """The rows of the list, fetched page by page."""
+
+    dumps: QuerySet[Dump]
+    query: Query
+
+    @property
+    def total(self) -> int:
+        return self.dumps.count()
+
+    def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
+        field = F(_ORDER[self.query.sort])
+        order = field.desc(nulls_last=True) if self.query.descending else field.asc(nulls_last=True)
+        return [row_of(dump) for dump in self.dumps.order_by(order, "-created_at")[start:stop]]
+
+
+def row_of(dump: Any) -> dict[str, Any]:
+    """One dump with its annotations as a row."""
+    state = State(dump.latest_state) if dump.latest_state else State.RECEIVED
+    return {
+        "name": Link(visible(dump.name, 120), reverse("dump-overview", args=[dump.pk])),
+        "state": (state.value, state.label, visible(dump.latest_error or "", 300), dump.latest_fraction or 0.0),
+        "process": visible(dump.latest_process or "", 60),
+        "runtime": visible(dump.latest_runtime or "", 40),
+        "kind": dump.latest_kind or "",
+        "heap_bytes": dump.latest_heap,
+        "size": dump.size_bytes,
+        "service": dump.service,
+        "build": dump.build,
+        "environment": dump.environment,
+        "team": dump.team.name,
+        "uploaded_at": dump.created_at,
+        "uploaded_by": dump.uploaded_by.get_username() if dump.uploaded_by else "",
+    }
+
+
+def distinct_values(dumps: QuerySet[Dump], key: str) -> Sequence[str]:
+    """The values a label has among these dumps, for a select box."""
+    return list(dumps.order_by(key).exclude(**{key: ""}).values_list(key, flat=True).distinct()[:200])

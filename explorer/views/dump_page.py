@@ -1,0 +1,89 @@
+"""What every page of a dump begins with: access, the latest finished analysis, its open index, the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.timesince import timesince
+
+from analysis.errors import AnalysisError
+from analysis.index.schema import DataClass
+from analysis.index.store import Index
+from explorer.access import dump_for, highest_class_for
+from explorer.frame import Fact, Frame
+from explorer.models import Analysis, Dump, State
+from explorer.pages.opened import opened
+
+
+@dataclass(frozen=True)
+class DumpPage:
+    """A dump whose analysis is done, as one person may see it."""
+
+    dump: Dump
+    index: Index
+    frame: Frame
+    highest: DataClass
+
+    @property
+    def types_url(self) -> str:
+        return self.frame.url("dump-types")
+
+    @property
+    def file_name(self) -> str:
+        """The beginning of the name of exported files."""
+        return self.dump.name
+
+
+def frame_of(request: HttpRequest, dump: Dump, current: str, index: Index | None) -> Frame:
+    """The frame around a page of this dump."""
+    by = f"by {dump.uploaded_by.get_username()}, " if dump.uploaded_by else ""
+    received = (Fact(bytes=dump.size_bytes), Fact(words=f"uploaded {by}{timesince(dump.created_at, depth=1)} ago"))
+    return Frame(
+        dump_id=str(dump.pk),
+        title=dump.name,
+        team=dump.team.name,
+        current=current,
+        chips=dump.labels,
+        index=index,
+        received=received,
+        highest=highest_class_for(request, dump),
+    )
+
+
+def page_of(request: HttpRequest, dump: Dump, analysis: Analysis, current: str) -> DumpPage:
+    """The page of a finished analysis. Raises ``analysis.errors.AnalysisError`` when its index cannot be read."""
+    index = opened(analysis.index_directory)
+    frame = frame_of(request, dump, current, index)
+    return DumpPage(dump=dump, index=index, frame=frame, highest=frame.highest)
+
+
+def finished_analysis(dump: Dump) -> Analysis | None:
+    """The latest analysis with a result; an older result stays readable while a new analysis runs or after it failed."""
+    return dump.analyses.filter(state=State.DONE).order_by("-created_at").first()
+
+
+def with_index(current: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
+    """Make a view of (request, page, …) one of (request, dump_id, …); without a result it leads to the overview."""
+
+    def wrap(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def with_page(request: HttpRequest, dump_id: UUID, **arguments: Any) -> HttpResponseBase:
+            dump = dump_for(request, dump_id)
+            analysis = finished_analysis(dump)
+            if analysis is None:
+                return redirect("dump-overview", dump.pk)
+            try:
+                page = page_of(request, dump, analysis, current)
+            except AnalysisError:
+                return redirect("dump-overview", dump.pk)
+            return view(request, page, **arguments)
+
+        return with_page
+
+    return wrap
