@@ -82,7 +82,10 @@ class IndexWriter:
 
     def facts(self, name: str, document: Mapping[str, Any]) -> None:
         """Write a document; every field must carry a data class in the schema."""
-        unknown = sorted(set(_paths(document)) - set(FACTS[name]))
+        # A part that is absent as a whole (None, an empty list) says nothing and needs no class of its own.
+        unknown = sorted(
+            path for path in set(_paths(document)) - set(FACTS[name]) if not any(k.startswith(f"{path}.") for k in FACTS[name])
+        )
         if unknown:
             raise ValueError(f"facts {name}: fields without a data class: {unknown}")
         (self.directory / "facts" / f"{name}.json").write_text(json.dumps(document, indent=1))
