@@ -110,8 +110,8 @@ class Frame:
         """The header strip: what the engine found, then how the file came here."""
         if not self.summary:
             return list(self.received)
-        dump, process, runtime = (self.summary.get(part, {}) for part in ("dump", "process", "runtime"))
-        collector = self.summary.get("gc", {})
+        dump, process, runtime = (self.summary.get(part) or {} for part in ("dump", "process", "runtime"))
+        collector = self.summary.get("gc") or {}
         facts = [
             Fact(process.get("name") or "process", f"pid {process['pid']}" if process.get("pid") else ""),
             Fact(runtime.get("version") or "unknown version", f"of {runtime.get('name') or 'the runtime'}"),

@@ -59,7 +59,7 @@ _CELL_HEIGHT = 34
 def generation_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """Live and free objects per generation, from the summary."""
     rows = []
-    for entry in summary.get("generations", []):
+    for entry in summary.get("generations") or []:
         free = int(entry.get("free_size") or 0)
         live = int(entry["size"]) - free
         rows.append(
@@ -167,13 +167,15 @@ def _cell(row: dict[str, Any], scale: float, bounds: np.ndarray[Any, Any], gaps:
     used = row["live_bytes"] / allocated if allocated else 0.0
     width = max(4.0, max(allocated, row["committed"]) * scale)
     blocks = [Block(0, 0, round(width, 1), _CELL_HEIGHT, "committed")]
+    unknown = _contents_unknown(row)
     for start, end, tone in _spans(row, bounds):
         x, wide = (start - row["start"]) * scale, (end - start) * scale
         if allocated and wide < 2 and start == row["start"]:
             wide = 2.0
         filled = _CELL_HEIGHT * used
         blocks.append(Block(round(x, 1), 0, round(wide, 1), _CELL_HEIGHT, f"{tone} free"))
-        blocks.append(Block(round(x, 1), round(_CELL_HEIGHT - filled, 1), round(wide, 1), round(filled, 1), tone))
+        if not unknown:
+            blocks.append(Block(round(x, 1), round(_CELL_HEIGHT - filled, 1), round(wide, 1), round(filled, 1), tone))
     for gap in gaps:
         x = (gap["start"] - row["start"]) * scale
         blocks.append(Block(round(x, 1), 0, max(2.0, round(gap["bytes"] * scale, 1)), _CELL_HEIGHT, "gap"))
@@ -198,8 +200,15 @@ def _spans(row: dict[str, Any], bounds: np.ndarray[Any, Any]) -> list[tuple[int,
 
 def _cell_title(row: dict[str, Any], allocated: int, gaps: list[dict[str, Any]]) -> str:
     lost = f", {len(gaps)} gaps" if gaps else ""
+    inside = f"{percent(row['live_bytes'], allocated)} % of it in use, {grouped(row['objects'])} objects{lost}"
+    if _contents_unknown(row):
+        inside = "its contents are not in this dump"
     return (
-        f"{row['kind']} {address(row['start'])}: {readable_bytes(allocated)} allocated, "
-        f"{percent(row['live_bytes'], allocated)} % of it in use, {readable_bytes(row['committed'])} committed, "
-        f"{readable_bytes(row['reserved'])} reserved, {grouped(row['objects'])} objects{lost}"
+        f"{row['kind']} {address(row['start'])}: {readable_bytes(allocated)} allocated, {inside}, "
+        f"{readable_bytes(row['committed'])} committed, {readable_bytes(row['reserved'])} reserved"
     )
+
+
+def _contents_unknown(row: dict[str, Any]) -> bool:
+    """Bytes were allocated here, but not one of them was seen."""
+    return bool(row["end"] > row["start"] and not row["live_bytes"] and not row["free_bytes"])

@@ -13,7 +13,7 @@ from explorer.pages.types import TypeCatalogue
 def sentence(index: Index, types: TypeCatalogue) -> str:
     """What this process looked like, in words, from what is known for certain."""
     summary = index.facts("summary")
-    threads, process = summary.get("threads", {}), summary.get("process", {})
+    threads, process = summary.get("threads") or {}, summary.get("process") or {}
     parts = []
     if types.heap_size:
         parts.append(_heap_words(types))
@@ -40,8 +40,8 @@ def _heap_words(types: TypeCatalogue) -> str:
 
 def facts(summary: dict[str, Any], may_see_context: bool) -> list[tuple[str, str]]:
     """The facts card: label and text. Paths and the command line only for those who may see context."""
-    dump, process, runtime = (summary.get(part, {}) for part in ("dump", "process", "runtime"))
-    collector, threads = summary.get("gc", {}), summary.get("threads", {})
+    dump, process, runtime = (summary.get(part) or {} for part in ("dump", "process", "runtime"))
+    collector, threads = summary.get("gc") or {}, summary.get("threads") or {}
     rows = [
         ("Process", f"{process.get('name') or 'unknown'}, pid {process.get('pid') or 'unknown'}"),
         (

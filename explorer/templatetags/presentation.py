@@ -33,7 +33,7 @@ def grouped(value: Any) -> str:
 @register.filter
 def readable_bytes(value: Any) -> SafeString:
     """A size with its unit; the exact bytes are the hover text."""
-    if value is None:
+    if value in (None, ""):
         return _MISSING
     return format_html(
         '<span class="bytes" title="{} B">{}</span>', numbers.grouped(int(value)), numbers.readable_bytes(int(value))

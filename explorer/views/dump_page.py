@@ -42,8 +42,10 @@ class DumpPage:
 
 def frame_of(request: HttpRequest, dump: Dump, current: str, index: Index | None) -> Frame:
     """The frame around a page of this dump."""
+    age = timesince(dump.created_at, depth=1)
+    when = "just now" if age.startswith("0") else f"{age} ago"
     by = f"by {dump.uploaded_by.get_username()}, " if dump.uploaded_by else ""
-    received = (Fact(bytes=dump.size_bytes), Fact(words=f"uploaded {by}{timesince(dump.created_at, depth=1)} ago"))
+    received = (Fact(bytes=dump.size_bytes), Fact(words=f"uploaded {by}{when}"))
     return Frame(
         dump_id=str(dump.pk),
         title=dump.name,

@@ -103,6 +103,7 @@ def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> Ht
         "page": page,
         "frame": page.frame,
         "types": found,
+        "shown_below": () if page.frame.has_heap else ("heap", "types"),
         "sentence": words.sentence(page.index, found),
         "facts": words.facts(page.frame.summary, page.highest >= DataClass.D2_CONTEXT),
         "biggest": top,

@@ -19,11 +19,12 @@ from explorer.views.dump_page import DumpPage, with_index
 def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     """Generations, the memory map, segments, allocation contexts, gaps, settings."""
     index, summary = page.index, page.frame.summary
+    heap, settings = summary.get("heap") or {}, summary.get("gc") or {}
     segments = collector.segment_rows(index)
     query = Query.read(request.GET.dict(), collector.SEGMENT_COLUMNS, "number")
     listed = [{**row, "anchor": f"segment-{row['number']}"} for row in sorted_rows(segments, query)]
     generations = collector.generation_rows(summary)
-    noun = "regions" if summary.get("gc", {}).get("regions") else "segments"
+    noun = "regions" if settings.get("regions") else "segments"
     tables = (
         Table("segments", noun.capitalize(), collector.SEGMENT_COLUMNS, query, ListedRows(listed), "No segments.", noun),
         _whole("generations", "Generations", collector.GENERATION_COLUMNS, generations, "generations"),
@@ -43,12 +44,14 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         "contexts": tables[2],
         "gaps": tables[3],
         "noun": noun,
-        "settings": summary.get("gc", {}),
-        "heap": summary.get("heap", {}),
+        "settings": settings,
+        "heap": heap,
+        "committed": heap.get("committed_bytes") or sum(row["committed"] for row in segments),
+        "reserved": heap.get("reserved_bytes") or sum(row["reserved"] for row in segments),
         "live": sum(row["live_bytes"] for row in segments),
-        "average_free": _average(summary.get("heap", {})),
+        "average_free": _average(heap),
         "legend": _legend(page),
-        "free_share": (summary.get("heap", {}).get("free_bytes") or 0, summary.get("heap", {}).get("bytes") or 0),
+        "free_share": (heap.get("free_bytes") or 0, heap.get("bytes") or 0),
     }
     return render(request, "gc/garbage_collector.html", context)
 

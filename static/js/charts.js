@@ -79,7 +79,7 @@
     element.querySelectorAll(".waiting").forEach((note) => note.remove());
     const options = { displayModeBar: false, responsive: true };
     const narrow = element.clientWidth < 480 && figure.data[0].type === "treemap";
-    if (narrow) figure.data[0].maxdepth = 2;
+    if (narrow) figure.data[0].maxdepth = 3;
     return window.Plotly.react(element, figure.data, figure.layout, options).then(() => {
       if (element.dataset.drawn) return;
       element.dataset.drawn = "yes";
