@@ -60,6 +60,7 @@ class FieldReader:
         self._list_at = layout.offset("EEClass", "FieldDescList")
         self._own: dict[int, tuple[Field, ...]] = {}
         self._sizes: dict[int, int] = {}
+        self._depth = 0
 
     def instance_fields(self, method_table: int) -> tuple[Field, ...]:
         """Instance fields, the base type's first. Raises Corrupt or MemoryFault when they cannot be read."""
@@ -86,8 +87,11 @@ class FieldReader:
             return ()
         arguments = [self._types.name(handle) for handle in info.arguments]
         owner = self._types.name(info.method_table)
-        found = []
+        found: list[Field] = []
         for desc in self._descriptions(info):
+            if desc.flags & _STATIC and info.is_value_type:
+                # A struct may hold statics of its own type (Guid.Empty), so its size must be known before they are read.
+                self._sizes[info.method_table] = max((field.offset + field.size for field in found), default=0)
             try:
                 signature = metadata.field_signature(desc.rid)
                 declared = field_type(signature, metadata, arguments)
@@ -140,12 +144,16 @@ class FieldReader:
         handle = self._resolver.resolve_field(signature, info.module, info.arguments)
         return self.value_size(handle) if handle else 0
 
-    def value_size(self, method_table: int, depth: int = 0) -> int:
-        """Bytes a value of this type takes up to the end of its last field (as ClrMD counts, padding left out)."""
+    def value_size(self, method_table: int) -> int:
+        """Bytes a value of this type takes up to the end of its last field (as ClrMD counts, padding left out).
+
+        0 for an empty struct and where structs nest without end.
+        """
         if method_table not in self._sizes:
-            end = 0
-            if depth < _MAXIMUM_STRUCT_DEPTH:
-                self._sizes[method_table] = 0  # a type that contains itself ends here
+            self._sizes[method_table] = 0  # a type that contains itself ends here
+            self._depth += 1
+            if self._depth <= _MAXIMUM_STRUCT_DEPTH:
                 end = max((field.offset + field.size for field in self.instance_fields(method_table)), default=0)
-            self._sizes[method_table] = end
+                self._sizes[method_table] = end
+            self._depth -= 1
         return self._sizes[method_table]

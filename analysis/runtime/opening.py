@@ -10,7 +10,7 @@ from analysis.contracts.descriptor import Descriptor, read_descriptor
 from analysis.contracts.layout import MAJORS, Layout, bundled_layout
 from analysis.contracts.locate import RuntimeModule, find_runtime
 from analysis.contracts.target import Target
-from analysis.errors import AnalysisError, Corrupt, Unsupported
+from analysis.errors import AnalysisError, Corrupt, MemoryFault, Unsupported
 from analysis.memory.elf_core import ElfCore
 from analysis.memory.images import MappedImage
 from analysis.runtime.loader import Module, read_modules
@@ -24,7 +24,8 @@ _PACKAGE_VERSION = re.compile(r"^(\d+\.\d+\.\d+(?:-[\w.]+)?)")
 
 @dataclass(slots=True)
 class Runtime:
-    """An opened runtime. ``failed_checks`` names, in words, what of the layout did not hold on this dump."""
+    """An opened runtime. ``failed_checks`` names, in words, what of the layout did not hold on this dump; ``unmade_checks``
+    what could not be checked because the memory it needs is not there (in a mini dump, a good layout has some too)."""
 
     target: Target
     version: str
@@ -33,6 +34,7 @@ class Runtime:
     types: TypeSystem
     layout_source: str
     failed_checks: list[str] = field(default_factory=list)
+    unmade_checks: list[str] = field(default_factory=list)
 
 
 def open_runtime(core: ElfCore, images: list[MappedImage]) -> Runtime:
@@ -93,10 +95,15 @@ def _open(core: ElfCore, module: RuntimeModule, layout: Layout, attempts: list[s
     runtime = Runtime(
         target, module.path_version or known or version, known is not None, modules, types, layout.source, list(attempts)
     )
-    for check in (_check_type_round_trip, _check_threads, _check_free_type):
-        problem = check(runtime)
-        if problem:
-            runtime.failed_checks.append(problem)
+    for subject, check in _CHECKS.items():
+        try:
+            problem = check(runtime)
+        except MemoryFault as fault:
+            runtime.unmade_checks.append(f"{subject}: {fault}")
+        except AnalysisError as error:
+            runtime.failed_checks.append(f"{subject}: {error}")
+        else:
+            runtime.failed_checks += [problem] if problem else []
     return runtime
 
 
@@ -127,31 +134,30 @@ def version_of(attributes: dict[str, str], assembly_version: str) -> str:
 def _check_type_round_trip(runtime: Runtime) -> str:
     """System.String's method table names its module and token, and the module's map leads back to it."""
     types = runtime.types
-    try:
-        info = types.info(types.string_method_table)
-        if info.module and info.module.method_table_of(info.token & 0xFFFFFF) == types.string_method_table:
-            return ""
-    except AnalysisError as error:
-        return f"System.String cannot be read: {error}"
+    info = types.info(types.string_method_table)
+    if info.module and info.module.method_table_of(info.token & 0xFFFFFF) == types.string_method_table:
+        return ""
     return "the map of types of the core library does not lead back to System.String"
 
 
 def _check_threads(runtime: Runtime) -> str:
     """The thread list has as many entries as the runtime counts, and the finalizer thread is one of them."""
     target = runtime.target
-    try:
-        addresses, problem = thread_addresses(target)
-        if not problem and target.global_pointer("FinalizerThread") not in addresses:
-            problem = "the finalizer thread is not in the list of threads"
-    except AnalysisError as error:
-        problem = f"the list of threads cannot be read: {error}"
+    addresses, problem = thread_addresses(target)
+    if not problem and target.global_pointer("FinalizerThread") not in addresses:
+        problem = "the finalizer thread is not in the list of threads"
     return problem
 
 
 def _check_free_type(runtime: Runtime) -> str:
     """The type of free blocks has one-byte components and a base size of 24 bytes."""
-    try:
-        info = runtime.types.info(runtime.types.free_method_table)
-        return "" if (info.base_size, info.component_size) == (24, 1) else "the type of free heap blocks has an unexpected size"
-    except AnalysisError as error:
-        return f"the type of free heap blocks cannot be read: {error}"
+    info = runtime.types.info(runtime.types.free_method_table)
+    return "" if (info.base_size, info.component_size) == (24, 1) else "the type of free heap blocks has an unexpected size"
+
+
+#: What is checked on every dump: subject, and the check, which returns what is wrong or an empty string.
+_CHECKS = {
+    "System.String": _check_type_round_trip,
+    "the list of threads": _check_threads,
+    "the type of free heap blocks": _check_free_type,
+}

@@ -125,12 +125,13 @@ class TypeResolver:
         return self._shape(self._resolve(cursor, module, arguments, depth))
 
     def _shape(self, handle: int) -> int:
-        """The method table of a value type, or the stand-in for reference types."""
+        """The canonical method table of a value type (generic code is shared inside it too), or the stand-in for references."""
         if handle in (0, _REFERENCE):
             return handle
         if handle & 2:
             return 0
-        return handle if self._types.info(handle).is_value_type else _REFERENCE
+        info = self._types.info(handle)
+        return info.canonical if info.is_value_type else _REFERENCE
 
     def _core_type(self, name: str) -> int:
         rid = self._core.metadata.find_type(name) if self._core and self._core.metadata else None

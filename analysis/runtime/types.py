@@ -14,6 +14,7 @@ from analysis.contracts.target import Target
 from analysis.errors import AnalysisError, Corrupt
 from analysis.limits import LIMITS
 from analysis.runtime.loader import Module
+from analysis.runtime.signatures import format_name
 
 FREE_NAME = "Free"
 _HAS_COMPONENT_SIZE, _CATEGORY = 0x80000000, 0x000F0000
@@ -21,6 +22,7 @@ _CATEGORY_SZ_ARRAY, _CATEGORY_ARRAY = 0x000A0000, 0x00080000
 _CATEGORY_VALUE_TYPES = (0x00040000, 0x00050000, 0x00060000, 0x00070000)
 _FINALIZER, _COLLECTIBLE, _CONTAINS_POINTERS, _GENERICS = 0x00100000, 0x00200000, 0x01000000, 0x30
 _TYPE_VARIABLES, _POINTER, _BY_REFERENCE, _FUNCTION_POINTER = (0x13, 0x1E), 0x0F, 0x10, 0x1B
+_CONVENTION_MASK, _MANAGED_CONVENTION = 0x0F, 0
 _ARRAY_HEADER_BYTES, _BYTES_PER_RANK = 24, 8
 #: The smallest base size an object can have: an empty string's.
 SMALLEST_BASE_SIZE = 22
@@ -80,6 +82,8 @@ class TypeSystem:
         self.string_method_table = self._global_method_table("StringMethodTable")
         self._infos: dict[int, TypeInfo] = {}
         self._names: dict[int, str] = {}
+        self._shortened: dict[int, str] = {}
+        self._nesting, self._too_deep = 0, False
         #: Type handles whose names could not be read; ``name`` shows their address instead.
         self.nameless: set[int] = set()
         layout = target.layout
@@ -170,49 +174,67 @@ class TypeSystem:
         own = memory.pointer(per_instance + 8 * (dictionaries - 1))
         return struct.unpack(f"<{count}Q", memory.read(own, 8 * count))
 
-    def name(self, handle: int, depth: int = 0) -> str:
+    def name(self, handle: int) -> str:
         """Full name of a type handle. What cannot be read is named by its address; never raises."""
-        known = self._names.get(handle)
+        known = self._names.get(handle) or self._shortened.get(handle)
         if known is not None:
             return known
+        if self._nesting > LIMITS.type_nesting:
+            self._too_deep = True
+            return "…"
+        self._nesting += 1
         try:
-            text = self._type_desc_name(handle, depth) if handle & 2 else self._method_table_name(handle, depth)
+            text = self._type_desc_name(handle) if handle & 2 else self._method_table_name(handle)
         except AnalysisError:
             text = f"<unknown type {handle:#x}>"
             self.nameless.add(handle)
-        if depth == 0:
-            self._names[handle] = text
+        self._nesting -= 1
+        # An argument that was shortened for standing too deep in this name is remembered for this name only.
+        (self._shortened if self._nesting and self._too_deep else self._names)[handle] = text
+        if not self._nesting:
+            self._shortened, self._too_deep = {}, False
         return text
 
-    def _method_table_name(self, address: int, depth: int) -> str:
+    def _method_table_name(self, address: int) -> str:
         if address == self.free_method_table:
             return FREE_NAME
-        if depth > LIMITS.type_nesting:
-            return "…"
         info = self.info(address)
         if info.rank:
             single = info.flags & _CATEGORY == _CATEGORY_SZ_ARRAY
             suffix = "[]" if single else "<*>" if info.rank == 1 else f"[{',' * (info.rank - 1)}]"
-            return self.name(info.element, depth + 1) + suffix
+            return self.name(info.element) + suffix
         metadata = info.module.metadata if info.module else None
         if metadata is None:
             self.nameless.add(address)
             return f"<type {info.token:#010x} of an unreadable module>"
         rid = info.token & 0xFFFFFF
-        arguments = [self.name(argument, depth + 1) for argument in info.arguments]
-        return with_arguments(metadata.type_parts(rid), arguments or list(metadata.generic_parameters(rid)))
+        arguments = [self.name(argument) for argument in info.arguments]
+        return format_name(metadata.type_parts(rid), arguments or metadata.generic_parameters(rid))
 
-    def _type_desc_name(self, handle: int, depth: int) -> str:
-        if depth > LIMITS.type_nesting:
-            return "…"
+    def _type_desc_name(self, handle: int) -> str:
         address = handle & ~3
         target = self.target
         kind = target.u32(address, "TypeDesc", "TypeAndFlags") & 0xFF
         if kind in (_POINTER, _BY_REFERENCE):
-            return self.name(target.pointer(address, "ParamTypeDesc", "TypeArg"), depth + 1) + ("*" if kind == _POINTER else "&")
+            return self.name(target.pointer(address, "ParamTypeDesc", "TypeArg")) + ("*" if kind == _POINTER else "&")
         if kind in _TYPE_VARIABLES:
             return self._type_variable(address)
-        return "FNPTR" if kind == _FUNCTION_POINTER else f"<type description of kind {kind:#x}>"
+        if kind == _FUNCTION_POINTER:
+            return self._function_pointer_name(address)
+        return f"<type description of kind {kind:#x}>"
+
+    def _function_pointer_name(self, address: int) -> str:
+        """As C# writes it, and as fields of this type are named: ``delegate*<System.Int32, System.Void>``."""
+        target = self.target
+        count = target.u32(address, "FnPtrTypeDesc", "NumArgs")
+        if count > LIMITS.generic_arguments:
+            raise Corrupt(f"a function pointer with {count:,} parameters", where=f"type description {address:#x}")
+        start = address + target.layout.offset("FnPtrTypeDesc", "RetAndArgTypes")
+        result, *parameters = struct.unpack(f"<{count + 1}Q", target.memory.read(start, 8 * (count + 1)))
+        names = [self.name(handle) for handle in (*parameters, result)]
+        convention = target.u32(address, "FnPtrTypeDesc", "CallConv") & _CONVENTION_MASK
+        keyword = "delegate*" if convention == _MANAGED_CONVENTION else "delegate* unmanaged"
+        return f"{keyword}<{', '.join(names)}>"
 
     def _type_variable(self, address: int) -> str:
         module = self.modules.get(self.target.pointer(address, "TypeVarTypeDesc", "Module"))
@@ -220,16 +242,3 @@ class TypeSystem:
         if module is None or module.metadata is None:
             return "T"
         return module.metadata.generic_parameter_name(token & 0xFFFFFF)
-
-
-def with_arguments(parts: Iterable[str], arguments: list[str]) -> str:
-    """``("System.List`1", "Enumerator")`` and ``["T"]`` -> ``System.List<T>+Enumerator``: each part takes its own."""
-    named, rest = [], list(arguments)
-    for part in parts:
-        name, tick, count = part.rpartition("`")
-        if tick and count.isdigit():
-            own, rest = rest[: int(count)], rest[int(count) :]
-            named.append(f"{name}<{', '.join(own)}>" if own else part)
-        else:
-            named.append(part)
-    return "+".join(named)[: LIMITS.name_characters]

@@ -189,8 +189,11 @@ def _modules_item(dump: Dump) -> dict[str, str]:
 def _layout_item(dump: Dump) -> dict[str, str]:
     runtime = dump.runtime
     title = f".NET {runtime.version} read by {runtime.layout_source}"
-    if runtime.failed_checks:
-        return _item("layout", "partial", title, "; ".join(runtime.failed_checks)[:1000])
+    # A dump without a heap lacks the memory of some checks as a matter of course.
+    unmade = runtime.unmade_checks if dump.heap_share.present or not runtime.build_known else []
+    problems = [*runtime.failed_checks, *(f"not checked: {subject}" for subject in unmade)]
+    if problems:
+        return _item("layout", "partial", title, "; ".join(problems)[:1000])
     if not runtime.build_known:
         return _item("layout", "complete", f"{title}; this exact build was not seen before, all checks of the layout hold")
     return _item("layout", "complete", title)

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from analysis.dump import Dump
-from tests.analysis.reference_dumps import COMPARED, ReferenceDump, reference_dumps
+
+pytest.register_assert_rewrite("tests.analysis.comparison")
+
+from tests.analysis.reference_dumps import COMPARED, ReferenceDump, reference_dumps  # noqa: E402
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
