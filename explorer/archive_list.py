@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
@@ -109,7 +110,7 @@ class DumpRows:
     dumps: QuerySet[Dump]
     query: Query
 
-    @property
+    @cached_property
     def total(self) -> int:
         return self.dumps.count()
 

@@ -20,7 +20,7 @@ from explorer.pages.tables import Link, Query, allowed_columns, sorted_rows
 from explorer.pages.types import TypeCatalogue, TypeFilter, TypeRows, type_columns
 from tests.index_builder import HEAP_START, HOSTILE_NAMES, hostile_index, mini_index, small_index
 
-VENDOR = Path(__file__).resolve().parents[2] / "static" / "vendor"
+VENDOR = Path(__file__).resolve().parents[3] / "static" / "vendor"
 
 
 @pytest.fixture(scope="module")

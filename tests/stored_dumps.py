@@ -1,0 +1,44 @@
+"""Dumps with finished, running and failed analyses, stored as the product stores them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from analysis.index.store import open_index
+from explorer.models import Analysis, Dump, Membership, Role, State, Team, User
+from explorer.services.analyses import summary_columns
+from tests.index_builder import small_index
+
+PASSWORD = "correct horse battery staple"
+
+
+def person(username: str, team: Team | None = None, role: Role = Role.ANALYST) -> User:
+    """A person with a password, in a team or in none."""
+    user = User.objects.create_user(username=username, password=PASSWORD)
+    if team is not None:
+        Membership.objects.create(team=team, user=user, role=role)
+    return user
+
+
+def received_dump(team: Team, user: User, name: str = "shop.dmp", **fields: Any) -> Dump:
+    """A dump without an analysis."""
+    digest = hashlib.sha256(f"{team.pk}{name}".encode()).hexdigest()
+    return Dump.objects.create(
+        team=team, name=name, original_name=name, sha256=digest, size_bytes=95_166_464, uploaded_by=user, **fields
+    )
+
+
+def analysed_dump(
+    team: Team, user: User, name: str = "shop.dmp", build: Callable[[Path], Path] = small_index, **fields: Any
+) -> Dump:
+    """A dump whose analysis is done, with an index made by ``build``."""
+    dump = received_dump(team, user, name, **fields)
+    analysis = Analysis.objects.create(dump=dump, state=State.DONE, attempts=1)
+    build(analysis.index_directory)
+    for key, value in summary_columns(open_index(analysis.index_directory).facts("summary")).items():
+        setattr(analysis, key, value)
+    analysis.save()
+    return dump
