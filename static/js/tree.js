@@ -10,19 +10,19 @@
   }
 
   function show(row, open) {
-    row.setAttribute("aria-expanded", String(open));
+    row.dataset.open = String(open);
     row.querySelector("a").setAttribute("aria-expanded", String(open));
     let closedAt = Infinity;
     for (const next of below(row)) {
       const level = Number(next.dataset.level);
       if (level <= closedAt) closedAt = Infinity;
       next.hidden = !open || closedAt !== Infinity;
-      if (open && closedAt === Infinity && next.getAttribute("aria-expanded") === "false") closedAt = level;
+      if (open && closedAt === Infinity && next.dataset.open === "false") closedAt = level;
     }
   }
 
   async function open(row, link) {
-    if (row.dataset.loaded) return show(row, row.getAttribute("aria-expanded") !== "true");
+    if (row.dataset.loaded) return show(row, row.dataset.open !== "true");
     row.dataset.loaded = "yes";
     const level = Number(row.dataset.level);
     const url = new URL(link.href);

@@ -1,0 +1,104 @@
+"""A real browser against a live server: Debian's chromium, driven by playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from explorer.models import Dump, Role, Team, User
+from tests.stored_dumps import PASSWORD, analysed_dump, person
+
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+# Playwright runs an event loop in this thread; the ORM calls of a test are no danger to it.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    assert executable, "the browser tests need chromium: install it or name it in CHROMIUM"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(autouse=True)
+def plain_storage(settings, tmp_path: Path) -> None:
+    settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR = (tmp_path / name for name in ("store", "uploads", "scratch"))
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    settings.CELERY_TASK_ALWAYS_EAGER = True
+
+
+@pytest.fixture
+def team(transactional_db) -> Team:
+    return Team.objects.create(name="Shop")
+
+
+@pytest.fixture
+def alice(team: Team) -> User:
+    return person("alice", team, Role.LEAD)
+
+
+@pytest.fixture
+def dump(team: Team, alice: User) -> Dump:
+    return analysed_dump(team, alice)
+
+
+class Screen:
+    """A page of the browser that remembers every complaint of the console."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page, self.base, self.complaints = page, base, []
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def go(self, path: str) -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+    def sign_in(self, user: User) -> Page:
+        page = self.go("/login")
+        page.fill("[name=username]", user.username)
+        page.fill("[name=password]", PASSWORD)
+        page.click("button.primary")
+        page.wait_for_selector("nav.rail")
+        return page
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than its window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def wait_for_charts(self) -> None:
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('[data-chart]')].every(chart => chart.dataset.drawn)", timeout=20000
+        )
+
+
+@pytest.fixture
+def screen(request, browser: Browser, live_server) -> Iterator[Screen]:
+    """A fresh window; parametrise indirectly with (width, colour scheme)."""
+    width, scheme = getattr(request, "param", (1280, "light"))
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    yield Screen(context.new_page(), live_server.url)
+    context.close()

@@ -1,0 +1,147 @@
+"""What only a browser can tell: that pages draw, fit, obey the keyboard and the security policy, and can be read by all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import expect
+
+from explorer.models import Analysis, Dump, State, Team, User
+from tests.browser.conftest import Screen
+from tests.index_builder import hostile_index
+from tests.stored_dumps import analysed_dump, received_dump
+
+DUMP_PAGES = (
+    ("dump-overview", ""),
+    ("dump-types", ""),
+    ("dump-types", "?columns=generations"),
+    ("dump-types", "?view=tree"),
+    ("dump-types", "?view=treemap"),
+    ("dump-gc", ""),
+    ("dump-modules", ""),
+    ("dump-modules", "?show=native"),
+    ("dump-threads", ""),
+    ("dump-coverage", ""),
+)
+BOTH_WIDTHS = pytest.mark.parametrize("screen", [(1280, "light"), (390, "light")], indirect=True, ids=["wide", "narrow"])
+BOTH_THEMES = pytest.mark.parametrize("screen", [(1280, "light"), (1280, "dark")], indirect=True, ids=["light", "dark"])
+
+
+def paths_of(dump: Dump) -> list[str]:
+    pages = [reverse(name, args=[dump.pk]) + query for name, query in DUMP_PAGES]
+    return [*pages, reverse("dump-type", args=[dump.pk, 0])]
+
+
+@BOTH_WIDTHS
+@pytest.mark.parametrize("hostile", [False, True], ids=["plain", "hostile"])
+def test_pages_fit_the_window_and_the_console_is_silent(screen: Screen, hostile: bool, team: Team, alice: User) -> None:
+    dump = analysed_dump(team, alice, build=hostile_index) if hostile else analysed_dump(team, alice)
+    screen.page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    screen.sign_in(alice)
+    for path in ["/", "/upload", "/team", "/account", *paths_of(dump)]:
+        screen.go(path)
+        screen.wait_for_charts()
+        assert screen.overflow() <= 0, path
+    assert screen.complaints == []
+
+
+@BOTH_THEMES
+def test_pages_are_accessible(screen: Screen, dump: Dump, team: Team, alice: User) -> None:
+    Analysis.objects.create(dump=received_dump(team, alice, "running.dmp"), state=State.RUNNING, stage="heap", fraction=0.3)
+    failed = received_dump(team, alice, "failed.dmp")
+    Analysis.objects.create(dump=failed, state=State.FAILED, error_what="The file ends early.", error_remedy="Copy it again.")
+    screen.sign_in(alice)
+    others = ["/", "/upload", "/team", "/account", "/account/password", failed.get_absolute_url()]
+    for path in [*others, *paths_of(dump)]:
+        screen.go(path)
+        screen.wait_for_charts()
+        found = Axe().run(screen.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
+        problems = [
+            (violation["id"], node["html"][:160], node["failureSummary"][:200])
+            for violation in found.response["violations"]
+            for node in violation["nodes"]
+        ]
+        assert not problems, f"{path}: {json.dumps(problems[:4], indent=1)}"
+
+
+def test_the_treemap_draws_and_leads_to_a_type(screen: Screen, dump: Dump, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go(reverse("dump-types", args=[dump.pk]) + "?view=treemap")
+    screen.wait_for_charts()
+    assert page.locator("[data-chart] g.slice").count() >= 5
+    page.locator("g.slice", has_text="Byte[]").last.click(force=True)
+    page.wait_for_url("**/heap/types/3")
+    assert screen.complaints == []
+
+
+def test_hostile_names_are_text_in_charts_and_tables(screen: Screen, team: Team, alice: User) -> None:
+    dump = analysed_dump(team, alice, build=hostile_index)
+    screen.sign_in(alice)
+    page = screen.go(reverse("dump-types", args=[dump.pk]))
+    expect(page.get_by_text("<script>alert(1)</script>", exact=True).first).to_be_visible()
+    screen.go(reverse("dump-types", args=[dump.pk]) + "?view=treemap")
+    screen.wait_for_charts()
+    drawn = page.evaluate("document.querySelector('[data-chart]').textContent")
+    assert "<script>alert(1)</script>" in drawn
+    assert page.locator("[data-chart] img, [data-chart] a, [data-chart] script").count() == 0
+
+
+def test_typing_in_the_filter_narrows_the_list_and_the_url(screen: Screen, dump: Dump, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go(reverse("dump-types", args=[dump.pk]))
+    page.keyboard.press("/")
+    page.keyboard.type("order")
+    expect(page.locator("#table-types tbody tr")).to_have_count(2)
+    assert "q=order" in page.url
+    page.reload()
+    expect(page.locator("#table-types tbody tr")).to_have_count(2)
+
+
+def test_a_namespace_opens_and_closes_in_place(screen: Screen, dump: Dump, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go(reverse("dump-types", args=[dump.pk]) + "?view=tree")
+    rows = page.locator(".tree tbody tr:visible")
+    closed = rows.count()
+    page.get_by_role("link", name="System", exact=True).click()
+    expect(rows).to_have_count(closed + 3)
+    page.get_by_role("link", name="Collections", exact=True).click()
+    expect(rows).to_have_count(closed + 4)
+    page.get_by_role("link", name="System", exact=True).click()
+    expect(rows).to_have_count(closed)
+
+
+def test_keys_lead_to_pages_and_help(screen: Screen, dump: Dump, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go(dump.get_absolute_url())
+    for key, path in (("h", "heap"), ("t", "threads"), ("c", "gc"), ("m", "modules")):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        page.wait_for_url(f"**/{path}")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_the_theme_switch_is_remembered(screen: Screen, dump: Dump, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go("/")
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.locator("[data-theme-switch]").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert light != dark
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+
+
+def test_a_running_analysis_turns_into_its_result_by_itself(screen: Screen, dump: Dump, alice: User) -> None:
+    analysis = Analysis.objects.get(dump=dump)
+    Analysis.objects.filter(pk=analysis.pk).update(state=State.RUNNING, stage="types", fraction=0.5)
+    screen.sign_in(alice)
+    page = screen.go(dump.get_absolute_url())
+    expect(page.locator("#progress")).to_be_visible()
+    Analysis.objects.filter(pk=analysis.pk).update(state=State.DONE)
+    expect(page.get_by_role("heading", name="Biggest types")).to_be_visible(timeout=8000)
