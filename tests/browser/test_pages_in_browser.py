@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,6 +15,7 @@ from tests.browser.conftest import Screen
 from tests.index_builder import hostile_index
 from tests.stored_dumps import analysed_dump, received_dump
 
+DATA = Path(__file__).resolve().parents[1] / "data"
 DUMP_PAGES = (
     ("dump-overview", ""),
     ("dump-types", ""),
@@ -145,3 +147,26 @@ def test_a_running_analysis_turns_into_its_result_by_itself(screen: Screen, dump
     expect(page.locator("#progress")).to_be_visible()
     Analysis.objects.filter(pk=analysis.pk).update(state=State.DONE)
     expect(page.get_by_role("heading", name="Biggest types")).to_be_visible(timeout=8000)
+
+
+def test_a_dump_dropped_on_the_page_becomes_a_result(screen: Screen, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go("/upload")
+    page.fill("[name=service]", "scenarios")
+    page.set_input_files("input[type=file]", DATA / "zoo-mini-net10.dmp.zst")
+    page.wait_for_url("**/dumps/*", timeout=60000)
+    expect(page.get_by_text("No managed heap in this dump")).to_be_visible(timeout=60000)
+    expect(page.locator(".chip", has_text="scenarios")).to_be_visible()
+    assert screen.complaints == []
+
+
+def test_a_wrong_file_is_refused_with_its_reason(screen: Screen, alice: User, tmp_path: Path) -> None:
+    wrong = tmp_path / "notes.txt"
+    wrong.write_text("not a dump\n" * 5000)
+    screen.sign_in(alice)
+    page = screen.go("/upload")
+    page.set_input_files("input[type=file]", wrong)
+    refusal = page.locator("[data-uploads] .refused")
+    expect(refusal).to_be_visible(timeout=20000)
+    assert "text" in refusal.inner_text().lower()
+    assert not Dump.objects.exists()
