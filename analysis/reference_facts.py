@@ -123,11 +123,11 @@ def _field(field: Field) -> dict[str, Any]:
 
 def _objects(dump: Dump, walked: HeapWalk, objects: ObjectColumns) -> list[dict[str, Any]]:
     rows = range(0, len(objects.address), _OBJECT_SAMPLE_STEP)[:_OBJECT_SAMPLE_ROWS]
-    names = dump.runtime.types
+    names, oversize = dump.runtime.types, dict(objects.oversize.tolist())
     return [
         {
             "address": hex(int(objects.address[row])), "type": names.name(walked.types.method_tables[int(objects.type[row])]),
-            "size": int(objects.size[row]),
+            "size": oversize.get(row, int(objects.size[row])),
         }
         for row in rows
     ]  # fmt: skip

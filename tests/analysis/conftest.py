@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from analysis.dump import Dump
+from tests.analysis.fresh_dumps import LAB, FreshDumps
+from tests.analysis.reference_dumps import COMPARED, FRESH, ReferenceDump, reference_dumps
 
-pytest.register_assert_rewrite("tests.analysis.comparison")
+# Without the lab beside the project no dump can be made; the closing line says so.
+collect_ignore = [] if LAB.exists() else ["test_fresh_dumps.py"]
 
-from tests.analysis.reference_dumps import COMPARED, ReferenceDump, reference_dumps  # noqa: E402
+
+@pytest.fixture(scope="session")
+def fresh_dumps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshDumps]:
+    """Dumps made by the lab, deleted when the last test is done."""
+    directory = tmp_path_factory.mktemp("fresh")
+    dumps = FreshDumps(directory)
+    yield dumps
+    dumps.close()
+    shutil.rmtree(directory)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -29,3 +41,7 @@ def dump(reference: ReferenceDump) -> Iterator[Dump]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if COMPARED:
         terminalreporter.write_line(f"{len(COMPARED)} real dumps compared with the reference reader")
+    if FRESH:
+        terminalreporter.write_line(f"{len(FRESH)} dumps made just now compared with the reference reader")
+    elif not LAB.exists():
+        terminalreporter.write_line("no dumps were made to be compared: the lab (../shared/lab) is not beside the project")

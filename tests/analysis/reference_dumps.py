@@ -22,6 +22,8 @@ _CACHE = Path("~/.cache/dump-explorer/dumps").expanduser()
 
 #: Names of the dumps that a test has held against the reference; the closing line of the run counts them.
 COMPARED: set[str] = set()
+#: The same for dumps made during the run.
+FRESH: set[str] = set()
 
 
 @dataclass(frozen=True)

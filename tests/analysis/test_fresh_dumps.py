@@ -1,0 +1,82 @@
+"""The engine's facts equal the reference reader's, and the programs' own, on dumps made just now."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from analysis.limits import LIMITS
+from tests.analysis.comparison import RULES, Rule
+from tests.analysis.fresh_dumps import RECIPES, FreshDump, FreshDumps
+from tests.analysis.reference_dumps import FRESH
+
+
+@pytest.fixture(scope="module", params=[recipe.name for recipe in RECIPES])
+def made(request: pytest.FixtureRequest, fresh_dumps: FreshDumps) -> FreshDump:
+    """One dump after the other; counted as compared."""
+    found = fresh_dumps.get(request.param)
+    FRESH.add(found.name)
+    return found
+
+
+@pytest.mark.parametrize("compare", RULES, ids=lambda rule: rule.__name__)
+def test_facts_equal_the_reference(made: FreshDump, compare: Rule) -> None:
+    compare(made.answers)
+
+
+def test_nothing_is_amiss(made: FreshDump) -> None:
+    dump, walked = made.dump, made.dump.walk()
+    assert walked is not None
+    assert (walked.gaps, dump.gc_heap.problems, dump.threads.problem) == ([], [], "")
+    assert (dump.runtime.failed_checks, dump.runtime.unmade_checks, dump.runtime.types.nameless) == ([], [], set())
+
+
+def test_a_full_dump_is_read_by_its_own_descriptor(fresh_dumps: FreshDumps) -> None:
+    dump = fresh_dumps.get("full").dump
+    assert (dump.kind, dump.runtime.layout_source) == ("full", "the descriptor in this dump")
+
+
+def test_collectors_are_what_was_asked_for(fresh_dumps: FreshDumps) -> None:
+    heaps = {name: fresh_dumps.get(name).dump.gc_heap for name in ("larger", "server", "segments")}
+    assert {name: (heap.server, heap.regions, heap.heaps) for name, heap in heaps.items()} == {
+        "larger": (False, True, 1),
+        "server": (True, True, 2),
+        "segments": (True, False, 2),
+    }
+    assert sum(segment.kind == "Generation2" for segment in heaps["segments"].segments) > 3
+
+
+def test_types_made_at_run_time_have_their_names_and_counts(fresh_dumps: FreshDumps) -> None:
+    """The reference does not name these; the program wrote down how many objects of each it keeps."""
+    made = fresh_dumps.get("shapes")
+    counts: Counter[str] = Counter()
+    for row in made.answers.facts["types"]:
+        counts[row["name"]] += row["count"]
+    assert {name: counts[name] for name in made.truth["types"]} == made.truth["types"]
+
+
+def test_thread_names_are_the_programs(fresh_dumps: FreshDumps) -> None:
+    made = fresh_dumps.get("threads")
+    names = {thread.managed_id: thread.name for thread in made.dump.threads.threads}
+    expected = {int(number): name[: LIMITS.name_characters] for number, name in made.truth["thread_names"].items()}
+    assert {number: names[number] for number in expected} == expected
+    words = Counter(thread.state_words[0] for thread in made.dump.threads.threads)
+    assert words["not started"] == 50
+    assert words["waiting"] >= len(expected)
+
+
+def test_field_values_are_the_programs(fresh_dumps: FreshDumps) -> None:
+    """Numbers, letters and addresses of null; texts behind their references; structs as their bytes."""
+    made = fresh_dumps.get("shapes")
+    objects = made.dump.objects
+    table = next(row["method_table"] for row in made.answers.facts["types"] if row["name"] == "Unusual.KnownValues")
+    walked = made.dump.walk()
+    assert walked is not None
+    kind = walked.types.method_tables.index(int(table, 16))
+    (address,) = walked.columns.address[walked.columns.type == kind].tolist()
+    values = {value.field.name: value.value for value in objects.read_field_values(address)}
+    known, texts, raw = made.truth["known_values"], made.truth["known_texts"], made.truth["known_bytes"]
+    assert {name: values[name] for name in known} == known
+    assert {name: objects.string(values[name]) for name in texts} == texts
+    assert {name: values[name].hex() for name in raw} == raw
