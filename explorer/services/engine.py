@@ -133,7 +133,7 @@ def _environment(scratch: Path) -> dict[str, str]:
     cache = Path(settings.DATA_DIR) / "kernels"
     return {
         "PATH": "/usr/bin:/bin", "HOME": str(scratch), "LANG": "C.UTF-8", "NUMBA_CACHE_DIR": str(cache),
-        "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(settings.BASE_DIR),
+        "PYTHONPATH": str(settings.BASE_DIR),
     }  # fmt: skip
 
 
