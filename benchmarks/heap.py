@@ -81,7 +81,8 @@ def _cells(name: str, row: _Series, scale: float) -> list[str]:
     reference, process = statistics.median(row.reference), statistics.median(row.process)
     peer = _PEER_STAT[name] * scale if name in _PEER_STAT else 0.0
     return [
-        name, f"{row.objects:,}", f"{row.types:,}", f"{reference:.3f}", f"{stage['walk']:.3f}", f"{reference / stage['walk']:.1f}",
+        name, f"{row.objects:,}", f"{row.types:,}",
+        f"{reference:.3f}", f"{stage['walk']:.3f}", f"{reference / stage['walk']:.1f}",
         f"{stage['columns']:.3f}", f"{stage['open'] + stage['names']:.3f}", f"{stage['private_bytes_per_object']:.0f}",
         f"{process:.2f}", f"{peer:.2f}" if peer else "–", f"{peer / process:.1f}" if peer else "–",
     ]  # fmt: skip
