@@ -91,7 +91,7 @@ class Frame:
             return groups
         rows = self.index.rows
         memory = (
-            item("Types", "dump-types", "h", "types", rows["types"]),
+            item("Types", "dump-types", "h", "types", rows["types"] if self.has_heap else None),
             item("GC", "dump-gc", "c", "gc"),
         )
         dump = (

@@ -93,6 +93,9 @@ def segment_rows(index: Index) -> list[dict[str, Any]]:
             committed=max(0, row["committed_end"] - row["start"]),
             reserved=max(0, row["reserved_end"] - row["start"]),
         )
+        if row["end"] > row["start"] and not row["objects"]:
+            # Bytes were allocated here, but not one object of them was seen: unknown is not 0.
+            row.update(objects=None, live_bytes=None, free_bytes=None)
         rows.append(row)
     return rows
 
@@ -157,17 +160,17 @@ def memory_map(rows: list[dict[str, Any]], index: Index) -> tuple[list[HeapMap],
     for heap in sorted({row["heap"] for row in drawn}):
         own = [row for row in drawn if row["heap"] == heap]
         cells = tuple(_cell(row, scale, bounds[row["number"]], [g for g in gaps if g["segment"] == row["number"]]) for row in own)
-        live, committed = sum(row["live_bytes"] for row in own), sum(row["committed"] for row in own)
+        live, committed = sum(row["live_bytes"] or 0 for row in own), sum(row["committed"] for row in own)
         maps.append(HeapMap(heap, cells, live, committed))
     return maps, max(0, len(rows) - _MOST_CELLS)
 
 
 def _cell(row: dict[str, Any], scale: float, bounds: np.ndarray[Any, Any], gaps: list[dict[str, Any]]) -> Cell:
     allocated = max(0, row["end"] - row["start"])
-    used = row["live_bytes"] / allocated if allocated else 0.0
+    unknown = row["objects"] is None
+    used = 0.0 if unknown or not allocated else row["live_bytes"] / allocated
     width = max(4.0, max(allocated, row["committed"]) * scale)
     blocks = [Block(0, 0, round(width, 1), _CELL_HEIGHT, "committed")]
-    unknown = _contents_unknown(row)
     for start, end, tone in _spans(row, bounds):
         x, wide = (start - row["start"]) * scale, (end - start) * scale
         if allocated and wide < 2 and start == row["start"]:
@@ -200,15 +203,11 @@ def _spans(row: dict[str, Any], bounds: np.ndarray[Any, Any]) -> list[tuple[int,
 
 def _cell_title(row: dict[str, Any], allocated: int, gaps: list[dict[str, Any]]) -> str:
     lost = f", {len(gaps)} gaps" if gaps else ""
-    inside = f"{percent(row['live_bytes'], allocated)} % of it in use, {grouped(row['objects'])} objects{lost}"
-    if _contents_unknown(row):
+    if row["objects"] is None:
         inside = "its contents are not in this dump"
+    else:
+        inside = f"{percent(row['live_bytes'], allocated)} % of it in use, {grouped(row['objects'])} objects{lost}"
     return (
         f"{row['kind']} {address(row['start'])}: {readable_bytes(allocated)} allocated, {inside}, "
         f"{readable_bytes(row['committed'])} committed, {readable_bytes(row['reserved'])} reserved"
     )
-
-
-def _contents_unknown(row: dict[str, Any]) -> bool:
-    """Bytes were allocated here, but not one of them was seen."""
-    return bool(row["end"] > row["start"] and not row["live_bytes"] and not row["free_bytes"])

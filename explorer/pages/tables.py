@@ -139,6 +139,11 @@ class Table:
         return self.source.total
 
     @property
+    def counted(self) -> str:
+        """The noun for the number of rows there are."""
+        return self.noun.removesuffix("s") if self.total == 1 else self.noun
+
+    @property
     def pages(self) -> int:
         return max(1, -(-self.total // self.query.page_size))
 

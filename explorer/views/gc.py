@@ -48,7 +48,7 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         "heap": heap,
         "committed": heap.get("committed_bytes") or sum(row["committed"] for row in segments),
         "reserved": heap.get("reserved_bytes") or sum(row["reserved"] for row in segments),
-        "live": sum(row["live_bytes"] for row in segments),
+        "live": sum(row["live_bytes"] or 0 for row in segments),
         "average_free": _average(heap),
         "legend": _legend(page),
         "free_share": (heap.get("free_bytes") or 0, heap.get("bytes") or 0),
