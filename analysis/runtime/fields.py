@@ -20,6 +20,9 @@ _OFFSET_MASK, _TYPE_SHIFT = (1 << 27) - 1, 27
 _CLASS = 0x12
 _MAXIMUM_STRUCT_DEPTH = 32
 
+#: What the base size of a type counts besides its fields: the object header and the method table pointer.
+BOXED_HEADER_BYTES = 16
+
 #: Bytes of a field by ClrMD's element name; structs are added up, everything else is a pointer.
 PRIMITIVE_SIZES = {
     "Boolean": 1, "Int8": 1, "UInt8": 1, "Char": 2, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Float": 4,
@@ -29,13 +32,18 @@ PRIMITIVE_SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. ``offset`` in bytes from the end of the method table pointer, or within its statics block."""
+    """One field. ``offset`` in bytes from the end of the method table pointer, or within its statics block.
+
+    ``size`` counts up to the end of the last field of a struct, as ClrMD does; ``held_size`` is what a value takes in
+    memory, with padding to eight bytes and all elements of an inline array; 0 for a struct the runtime never loaded.
+    """
 
     name: str
     type_name: str
     element: str
     offset: int
     size: int
+    held_size: int
     is_static: bool
     is_thread_static: bool
     declared_by: str
@@ -99,9 +107,9 @@ class FieldReader:
             except AnalysisError as error:
                 signature, declared, name = b"", FieldType("Unknown", "?"), f"<field {desc.rid:#x}: {error.what}>"
             element = self._element(desc, declared)
-            size = self._struct_size(info, signature) if element == "Struct" else PRIMITIVE_SIZES.get(element, 8)
+            sizes = self._struct_sizes(info, signature) if element == "Struct" else (PRIMITIVE_SIZES.get(element, 8),) * 2
             found.append(Field(
-                name, declared.name, element, desc.offset, size, bool(desc.flags & _STATIC),
+                name, declared.name, element, desc.offset, *sizes, bool(desc.flags & _STATIC),
                 bool(desc.flags & _THREAD_LOCAL), owner, info.method_table,
             ))  # fmt: skip
         return tuple(found)
@@ -140,9 +148,12 @@ class FieldReader:
             return declared.element if declared.element in ("String", "Object", "SZArray", "Array") else "Class"
         return ELEMENT_NAMES.get(desc.element, "Unknown")
 
-    def _struct_size(self, info: TypeInfo, signature: bytes) -> int:
+    def _struct_sizes(self, info: TypeInfo, signature: bytes) -> tuple[int, int]:
+        """``size`` and ``held_size`` of a field; (0, 0) when its type cannot be found."""
         handle = self._resolver.resolve_field(signature, info.module, info.arguments)
-        return self.value_size(handle) if handle else 0
+        if not handle:
+            return 0, 0
+        return self.value_size(handle), self._types.info(handle).base_size - BOXED_HEADER_BYTES
 
     def value_size(self, method_table: int) -> int:
         """Bytes a value of this type takes up to the end of its last field (as ClrMD counts, padding left out).

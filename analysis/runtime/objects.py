@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from analysis.errors import AnalysisError, Corrupt
-from analysis.runtime.fields import Field, FieldReader
+from analysis.runtime.fields import BOXED_HEADER_BYTES, Field, FieldReader
 from analysis.runtime.types import TypeInfo, TypeSystem
 
 _POINTER_BYTES = 8
@@ -50,7 +51,10 @@ class ObjectReader:
     def read_field_values(self, address: int) -> tuple[FieldValue, ...]:
         """Values of all instance fields of the object at ``address``. Raises Corrupt or MemoryFault when it is no object."""
         info = self.type_of(address)
-        return tuple(self._value(field, address) for field in self._fields.instance_fields(info.method_table))
+        fields = self._fields.instance_fields(info.method_table)
+        # A struct's value ends where the next field begins, however far its own type is padded.
+        edges = sorted({*(field.offset for field in fields), info.base_size - BOXED_HEADER_BYTES})
+        return tuple(self._value(field, address, _next(edges, field.offset) - field.offset) for field in fields)
 
     def reference(self, address: int, name: str) -> int:
         """The object that the field ``name`` of the object at ``address`` refers to. Raises Corrupt when it has no such field."""
@@ -60,10 +64,13 @@ class ObjectReader:
                 return self._target.memory.pointer(address + _POINTER_BYTES + field.offset)
         raise Corrupt(f"{self._types.name(info.method_table)} has no field {name}", where=f"object {address:#x}")
 
-    def _value(self, field: Field, address: int) -> FieldValue:
+    def _value(self, field: Field, address: int, room: int) -> FieldValue:
         at = address + _POINTER_BYTES + field.offset
+        length = max(field.size, min(field.held_size, room))
+        if not length:
+            return FieldValue(field, None, "the runtime has not loaded the field's type, so its size is not known")
         try:
-            raw = self._target.memory.read(at, max(field.size, 1))
+            raw = self._target.memory.read(at, length)
         except AnalysisError as error:
             return FieldValue(field, None, error.what)
         if field.element == "Char":
@@ -72,3 +79,9 @@ class ObjectReader:
             return FieldValue(field, raw)
         code = _FORMATS.get(field.element, "<Q")
         return FieldValue(field, struct.unpack_from(code, raw)[0])
+
+
+def _next(edges: list[int], offset: int) -> int:
+    """The first of the sorted ``edges`` behind ``offset``, itself where there is none."""
+    row = bisect_right(edges, offset)
+    return edges[row] if row < len(edges) else offset

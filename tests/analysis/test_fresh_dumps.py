@@ -79,4 +79,6 @@ def test_field_values_are_the_programs(fresh_dumps: FreshDumps) -> None:
     known, texts, raw = made.truth["known_values"], made.truth["known_texts"], made.truth["known_bytes"]
     assert {name: values[name] for name in known} == known
     assert {name: objects.string(values[name]) for name in texts} == texts
-    assert {name: values[name].hex() for name in raw} == raw
+    assert {name: values[name][: len(expected) // 2].hex() for name, expected in raw.items()} == raw
+    # Behind a struct there may be padding, but never the next field.
+    assert all(len(values[name]) < len(expected) // 2 + 8 for name, expected in raw.items())
