@@ -91,7 +91,8 @@ class _Sectors:
     """The sectors of the treemap, parents before children: whole heap, first part of the namespace, namespace, type."""
 
     def __init__(self, types: TypeCatalogue) -> None:
-        self._types, self._tree = types, types.tree
+        self._types = types
+        self._families, self._groups = types.sums_by_namespace
         self._tone_of: dict[str, str] = {}
         self._drawn: dict[str, list[int]] = {}
         self.ids: list[str] = []
@@ -114,9 +115,9 @@ class _Sectors:
 
     def add_type(self, type_id: int, url: str) -> None:
         namespace, name = self._types.namespaces[type_id], self._types.names[type_id]
-        key = self._namespace(namespace)
         if len(self.ids) >= MOST_SECTORS - 40:
             return
+        key = self._namespace(namespace)
         tone = "free" if self._types.kinds[type_id] == "free" else self._tone_of[namespace.split(".", 1)[0]]
         text = name[len(namespace) + 1 :] if namespace else name
         self._drawn.setdefault(namespace, []).append(type_id)
@@ -124,28 +125,25 @@ class _Sectors:
 
     def _namespace(self, namespace: str) -> str:
         first = namespace.split(".", 1)[0]
-        tree = self._tree
         if first not in self._tone_of:
             self._tone_of[first] = str(len(self._tone_of) % _TONES + 1)
             if first:
-                self._add(f"n:{first}", "", first, tree.size[first], tree.count[first], "", self._tone_of[first])
-        if namespace not in self._drawn and len(self.ids) < MOST_SECTORS - 40:
+                family = self._families[first]
+                self._add(f"n:{first}", "", first, family.size, family.count, "", self._tone_of[first])
+        if namespace not in self._drawn:
             self._drawn[namespace] = []
             if namespace != first:
-                ids = tree.members[namespace]
-                size, count = int(self._types.size[ids].sum()), int(self._types.count[ids].sum())
-                below = namespace[len(first) + 1 :]
-                self._add(f"n:{namespace}", f"n:{first}", below, size, count, "", self._tone_of[first], namespace)
+                group, below = self._groups[namespace], namespace[len(first) + 1 :]
+                self._add(f"n:{namespace}", f"n:{first}", below, group.size, group.count, "", self._tone_of[first], namespace)
         return f"n:{namespace}" if namespace else ""
 
     def add_rest(self) -> None:
-        """One sector per first part of a namespace for the types that were left off, as long as there is room."""
+        """One sector per drawn namespace for the types that were left off, as long as there is room."""
         for namespace, drawn in list(self._drawn.items()):
-            members = self._tree.members.get(namespace, [])
-            left = len(members) - len(drawn)
-            size = int(self._types.size[members].sum()) - int(self._types.size[drawn].sum())
+            group = self._groups[namespace]
+            left, size = group.types - len(drawn), group.size - int(self._types.size[drawn].sum())
             if left and size and drawn and len(self.ids) < MOST_SECTORS:
-                count = int(self._types.count[members].sum()) - int(self._types.count[drawn].sum())
+                count = group.count - int(self._types.count[drawn].sum())
                 first = namespace.split(".", 1)[0]
                 parent = f"n:{namespace}" if namespace else ""
                 self._add(f"r:{namespace}", parent, f"{grouped(left)} smaller types", size, count, "", self._tone_of[first])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from analysis.index.schema import TABLES
@@ -38,7 +39,7 @@ NATIVE_COLUMNS = (
 
 
 def managed_rows(index: Index) -> list[dict[str, Any]]:
-    """Every managed module."""
+    """Every managed module; a size or address of 0 is a missing value. The rows are kept: do not change them."""
     return _rows(index, "modules")
 
 
@@ -47,6 +48,7 @@ def native_rows(index: Index) -> list[dict[str, Any]]:
     return _rows(index, "native_modules")
 
 
+@lru_cache(maxsize=24)
 def _rows(index: Index, table: str) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {}
     for column in TABLES[table].columns:
@@ -54,7 +56,11 @@ def _rows(index: Index, table: str) -> list[dict[str, Any]]:
             columns[column.name] = [visible(text, 400) for text in index.text(table, column.name).all]
         else:
             columns[column.name] = index.column(table, column.name).tolist()
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    for row in rows:
+        for key in ("image_base", "size"):
+            row[key] = row.get(key) or None
+    return rows
 
 
 def filtered(rows: list[dict[str, Any]], text: str, allowed: set[str]) -> list[dict[str, Any]]:

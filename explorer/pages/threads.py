@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from analysis.index.schema import TABLES
@@ -46,8 +47,9 @@ FILTERS = (
 )
 
 
+@lru_cache(maxsize=12)
 def thread_rows(index: Index) -> list[dict[str, Any]]:
-    """Every managed thread; an address or id of 0 becomes a missing value."""
+    """Every managed thread; an address or id of 0 becomes a missing value. The rows are kept: do not change them."""
     columns: dict[str, list[Any]] = {}
     for column in TABLES["threads"].columns:
         if column.dtype == "text":

@@ -21,6 +21,16 @@ Mask = npt.NDArray[np.bool_]
 
 #: What a filter box may ask for; longer text cannot match a shown name better.
 _LONGEST_FILTER = 200
+_DEEPEST_LEVEL = 15
+
+
+@dataclass(slots=True)
+class Sums:
+    """Types added up."""
+
+    types: int = 0
+    count: int = 0
+    size: int = 0
 
 
 class TypeCatalogue:
@@ -59,6 +69,17 @@ class TypeCatalogue:
     @cached_property
     def namespaces(self) -> list[str]:
         return [namespace_of(name) for name in self.names]
+
+    @cached_property
+    def sums_by_namespace(self) -> tuple[dict[str, Sums], dict[str, Sums]]:
+        """All types added up by the first part of their namespace, and by their whole namespace."""
+        families: dict[str, Sums] = {}
+        groups: dict[str, Sums] = {}
+        for namespace, count, size in zip(self.namespaces, self.count.tolist(), self.size.tolist(), strict=True):
+            family = families.setdefault(namespace.partition(".")[0], Sums())
+            for sums in (family, groups.setdefault(namespace, Sums())):
+                sums.types, sums.count, sums.size = sums.types + 1, sums.count + count, sums.size + size
+        return families, groups
 
     @cached_property
     def present_generations(self) -> tuple[Generation, ...]:
@@ -229,24 +250,27 @@ class NamespaceTree:
         self.members: dict[str, list[int]] = {}
         for type_id, namespace in enumerate(types.namespaces):
             self.members.setdefault(namespace, []).append(type_id)
-        self.count: dict[str, int] = {}
-        self.size: dict[str, int] = {}
-        self.type_count: dict[str, int] = {}
-        self.children: dict[str, set[str]] = {}
         counts, sizes = types.count.tolist(), types.size.tolist()
-        for namespace, ids in self.members.items():
-            self._add(namespace, sum(counts[each] for each in ids), sum(sizes[each] for each in ids), len(ids))
+        self.count = {path: sum(counts[each] for each in ids) for path, ids in self.members.items()}
+        self.size = {path: sum(sizes[each] for each in ids) for path, ids in self.members.items()}
+        self.type_count = {path: len(ids) for path, ids in self.members.items()}
+        self.children: dict[str, set[str]] = {}
+        self._add_up()
 
-    def _add(self, namespace: str, count: int, size: int, type_count: int) -> None:
-        # A name of a thousand dots must not make a thousand levels.
-        steps = namespace.split(".", 15) if namespace else []
-        for depth in range(len(steps) + 1):
-            path = ".".join(steps[:depth])
-            self.count[path] = self.count.get(path, 0) + count
-            self.size[path] = self.size.get(path, 0) + size
-            self.type_count[path] = self.type_count.get(path, 0) + type_count
-            if depth:
-                self.children.setdefault(".".join(steps[: depth - 1]), set()).add(path)
+    def _add_up(self) -> None:
+        """Add every namespace to the one above it, deepest first, so that each is visited once."""
+        by_depth: dict[int, set[str]] = {}
+        for path in self.members:
+            if path:
+                by_depth.setdefault(path.count("."), set()).add(path)
+        for depth in range(max(by_depth, default=-1), -1, -1):
+            for path in by_depth.get(depth, ()):
+                above = _above(path, depth)
+                self.children.setdefault(above, set()).add(path)
+                for sums in (self.count, self.size, self.type_count):
+                    sums[above] = sums.get(above, 0) + sums[path]
+                if above:
+                    by_depth.setdefault(above.count("."), set()).add(above)
 
     def below(self, namespace: str) -> list[str]:
         """The namespaces directly below, biggest first."""
@@ -257,6 +281,13 @@ class NamespaceTree:
         ids = self.members.get(namespace, [])
         biggest = sorted(ids, key=lambda type_id: -int(self._types.size[type_id]))
         return biggest[:limit], max(0, len(biggest) - limit)
+
+
+def _above(path: str, points: int) -> str:
+    """The namespace above; a name of a thousand points does not make a thousand levels."""
+    if points >= _DEEPEST_LEVEL:
+        return ".".join(path.split(".", _DEEPEST_LEVEL)[:_DEEPEST_LEVEL])
+    return path.rpartition(".")[0]
 
 
 def type_rows_at(types: TypeCatalogue, ids: list[int], type_url: Callable[[int], str]) -> list[dict[str, Any]]:

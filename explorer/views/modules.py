@@ -21,9 +21,6 @@ def modules(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     columns = allowed_columns(module_rows.NATIVE_COLUMNS if native else module_rows.MANAGED_COLUMNS, page.highest)
     query = Query.read(request.GET.dict(), columns, "name")
     rows = module_rows.native_rows(page.index) if native else module_rows.managed_rows(page.index)
-    for row in rows:
-        for key in ("image_base", "size"):
-            row[key] = row.get(key) or None
     matching = module_rows.filtered(rows, request.GET.get("q", ""), {column.key for column in columns})
     table = Table(
         name="native" if native else "managed",
