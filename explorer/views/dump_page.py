@@ -84,7 +84,10 @@ def with_index(current: str) -> Callable[[Callable[..., HttpResponseBase]], Call
                 page = page_of(request, dump, analysis, current)
             except AnalysisError:
                 return redirect("dump-overview", dump.pk)
-            return view(request, page, **arguments)
+            response = view(request, page, **arguments)
+            # What a browser keeps can be read after the right to see it is gone.
+            response["Cache-Control"] = "private, no-store"
+            return response
 
         return with_page
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import path, reverse
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRefresh
 
@@ -29,6 +30,7 @@ _SECTORS_ON_OVERVIEW = 180
 
 
 @require_GET
+@cache_control(private=True, no_store=True)
 def overview(request: HttpRequest, dump_id: UUID) -> HttpResponseBase:
     """Progress while the analysis runs, the reason when it failed, the result when it is done."""
     dump = dump_for(request, dump_id)

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
-from explorer.models import Analysis, Dump, State, Team, User
+from explorer.models import Analysis, Dump, State, Team, Upload, User
 from tests.browser.conftest import Screen
 from tests.index_builder import hostile_index
 from tests.stored_dumps import analysed_dump, received_dump
 
 DATA = Path(__file__).resolve().parents[1] / "data"
+# A frame that zstd readers skip: makes a file bigger and another one without changing what is in it.
+SKIPPABLE_FRAME = (0x184D2A50).to_bytes(4, "little") + (1 << 20).to_bytes(4, "little") + bytes(1 << 20)
 DUMP_PAGES = (
     ("dump-overview", ""),
     ("dump-types", ""),
@@ -170,3 +172,35 @@ def test_a_wrong_file_is_refused_with_its_reason(screen: Screen, alice: User, tm
     expect(refusal).to_be_visible(timeout=20000)
     assert "text" in refusal.inner_text().lower()
     assert not Dump.objects.exists()
+
+
+def test_an_upload_goes_on_after_its_tab_was_closed(screen: Screen, alice: User, tmp_path: Path) -> None:
+    big = tmp_path / "big.dmp.zst"
+    big.write_bytes((DATA / "zoo-mini-net10.dmp.zst").read_bytes() + SKIPPABLE_FRAME)
+    screen.sign_in(alice)
+    page = screen.go("/upload")
+    page.route("**/api/uploads/*", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
+    page.set_input_files("input[type=file]", big)
+    expect(page.locator("[data-uploads] li")).to_have_count(1)
+    page.wait_for_function("Object.keys(localStorage).some(key => key.startsWith('tus::'))")
+    context = page.context
+    page.close()
+    again = context.new_page()
+    again.goto(screen.base + "/upload")
+    expect(again.get_by_text("Unfinished since")).to_be_visible()
+    again.set_input_files("input[type=file]", big)
+    again.wait_for_url("**/dumps/*", timeout=60000)
+    assert Upload.objects.count() == 1
+
+
+def test_an_upload_pauses_and_goes_on(screen: Screen, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go("/upload")
+    held: list[Route] = []
+    page.route("**/api/uploads/*", lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_())
+    page.set_input_files("input[type=file]", DATA / "zoo-mini-net10.dmp.zst")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("What was sent is kept.")).to_be_visible()
+    page.unroute("**/api/uploads/*")
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_url("**/dumps/*", timeout=60000)

@@ -49,6 +49,7 @@ def test_every_page_draws_every_kind_of_index(name: str, build, team: Team, alic
     assert not [character for character in body if character in "\x00\x1b\u202e\u2066\u200b\ufeff"]
     assert len(body) < 1_000_000
     assert 'style="' not in body
+    assert "no-store" in response["Cache-Control"]
     assert "default-src 'none'" in response["Content-Security-Policy"]
 
 
