@@ -1,0 +1,207 @@
+"""``dump-explorer``: send dumps to a server, or analyse one here without any.
+
+    dump-explorer upload FILE… --server https://dumps.example.com --token dex_…
+    dump-explorer analyse FILE
+
+Uploads resume: an interrupted command goes on from where the server stands when it is given the same file again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+
+from analysis.index import Index, open_index
+
+_PIECE_BYTES = 64 << 20
+_READ_BYTES = 1 << 20
+_TRIES = 5
+_SECONDS_BETWEEN_TRIES = 2.0
+_TYPES_SHOWN = 20
+_STATE = Path("~/.cache/dump-explorer/uploads.json").expanduser()
+
+
+class CommandFailed(Exception):
+    """What went wrong, for the person at the terminal."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; its exit code."""
+    parser = argparse.ArgumentParser(prog="dump-explorer", description="Explore .NET process dumps.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    upload = commands.add_parser("upload", help="send dumps to a server; interrupted uploads resume")
+    upload.add_argument("files", nargs="+", type=Path)
+    upload.add_argument("--server", default=os.environ.get("EXPLORER_SERVER", "http://127.0.0.1:8000"))
+    upload.add_argument(
+        "--token", default=os.environ.get("EXPLORER_TOKEN", ""), help="API token from your account page (EXPLORER_TOKEN)"
+    )
+    upload.add_argument("--team", default="", help="id of the team; only needed when you belong to several")
+    for label in ("service", "build", "environment"):
+        upload.add_argument(f"--{label}", default="")
+    analyse = commands.add_parser("analyse", help="read a dump here, without a server, and print the summary")
+    analyse.add_argument("file", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "analyse":
+            return _analyse(options.file)
+        for file in options.files:
+            _Uploader(options.server, options.token).upload(file, options)
+    except (CommandFailed, OSError) as failure:
+        _say(f"dump-explorer: {failure}", sys.stderr)
+        return 1
+    return 0
+
+
+def _say(text: str, stream: Any = sys.stdout) -> None:
+    stream.write(text + "\n")
+    stream.flush()
+
+
+class _Uploader:
+    """The client's side of tus 1.0."""
+
+    def __init__(self, server: str, token: str) -> None:
+        if not token:
+            raise CommandFailed("no token: make one on your account page and give it with --token or EXPLORER_TOKEN")
+        self._server = server.rstrip("/") + "/"
+        self._session = requests.Session()
+        self._session.headers.update({"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0"})
+
+    def upload(self, file: Path, options: argparse.Namespace) -> None:
+        """Send one file; prints progress and where the dump is."""
+        size = file.stat().st_size
+        key = f"{self._server}|{file.resolve()}|{size}|{file.stat().st_mtime_ns}"
+        location, offset = self._resume(key)
+        if not location:
+            location = self._create(file, size, options)
+            _remember(key, location)
+        began, first = time.monotonic(), offset
+        failures = 0
+        while offset < size:
+            try:
+                offset = self._send(location, file, offset, min(_PIECE_BYTES, size - offset))
+                failures = 0
+            except requests.ConnectionError as error:
+                failures += 1
+                if failures >= _TRIES:
+                    raise CommandFailed(
+                        f"{file.name}: the connection was lost; run the command again to go on ({error})"
+                    ) from error
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+                offset = self._offset(location)
+            rate = (offset - first) / max(time.monotonic() - began, 0.001)
+            _say(f"{file.name}: {offset / size:.0%} of {size:,} bytes, {rate / 1e6:.0f} MB/s", sys.stderr)
+        _forget(key)
+        answer = self._session.head(location)
+        _say(urljoin(self._server, answer.headers.get("Dump-Location", "")))
+
+    def _resume(self, key: str) -> tuple[str, int]:
+        location = _remembered().get(key, "")
+        if not location:
+            return "", 0
+        answer = self._session.head(location)
+        return (location, int(answer.headers["Upload-Offset"])) if answer.status_code == 200 else ("", 0)
+
+    def _create(self, file: Path, size: int, options: argparse.Namespace) -> str:
+        said = {"filename": file.name, "team": options.team, "service": options.service, "build": options.build,
+                "environment": options.environment}  # fmt: skip
+        metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in said.items() if value)
+        try:
+            answer = self._session.post(
+                urljoin(self._server, "api/uploads/"), headers={"Upload-Length": str(size), "Upload-Metadata": metadata}
+            )
+        except requests.ConnectionError as error:
+            raise CommandFailed(f"no server answers at {self._server}") from error
+        return urljoin(self._server, _checked(answer, file).headers["Location"])
+
+    def _send(self, location: str, file: Path, offset: int, length: int) -> int:
+        headers = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream", "Content-Length": str(length)}
+        answer = self._session.patch(location, data=_pieces(file, offset, length), headers=headers)
+        return int(_checked(answer, file).headers["Upload-Offset"])
+
+    def _offset(self, location: str) -> int:
+        return int(self._session.head(location).headers["Upload-Offset"])
+
+
+def _pieces(file: Path, offset: int, length: int) -> Iterator[bytes]:
+    with file.open("rb") as source:
+        source.seek(offset)
+        while length > 0 and (piece := source.read(min(_READ_BYTES, length))):
+            length -= len(piece)
+            yield piece
+
+
+def _checked(answer: requests.Response, file: Path) -> requests.Response:
+    if answer.ok:
+        return answer
+    try:
+        said = answer.json()
+        text = " ".join(part for part in (said.get("what"), said.get("remedy")) if part)
+    except ValueError:
+        text = f"the server answered {answer.status_code}"
+    raise CommandFailed(f"{file.name}: {text}")
+
+
+def _remembered() -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(_STATE.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _remember(key: str, location: str) -> None:
+    _STATE.parent.mkdir(parents=True, exist_ok=True)
+    _STATE.write_text(json.dumps({**_remembered(), key: location}))
+
+
+def _forget(key: str) -> None:
+    _STATE.write_text(json.dumps({known: at for known, at in _remembered().items() if known != key}))
+
+
+def _analyse(file: Path) -> int:
+    """Run the engine as the server would, and print what it found."""
+    with tempfile.TemporaryDirectory() as directory:
+        out = Path(directory) / "index"
+        command = [sys.executable, "-m", "analysis", str(file), "--out", str(out)]
+        child = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).resolve().parent.parent, check=False)  # noqa: S603
+        lines = [json.loads(line) for line in child.stdout.splitlines() if line.startswith("{")]
+        error = next((line["error"] for line in lines if "error" in line), None)
+        if error:
+            raise CommandFailed(" ".join(part for part in (error["what"], error["where"], error["remedy"]) if part))
+        if child.returncode:
+            raise CommandFailed(f"the analysis stopped unexpectedly\n{child.stderr[-2000:]}")
+        _say("\n".join(_report(open_index(out))))
+    return 0
+
+
+def _report(index: Index) -> list[str]:
+    summary = index.facts("summary")
+    process, runtime, dump = summary["process"], summary["runtime"], summary["dump"]
+    lines = [
+        f"{process['name']}, pid {process['pid']}: .NET {runtime['version']} ({runtime['deployment']}), "
+        f"{dump['operating_system']} {dump['architecture']}, {dump['kind']} dump by {dump['written_by']}",
+        *(f"  {item['state']:<9} {item['title']}" + (f": {item['reason']}" if item["reason"] else "") for item in index.facts("coverage")["items"]),
+    ]  # fmt: skip
+    if summary["heap"]:
+        sizes, counts, names = index.column("types", "size"), index.column("types", "count"), index.text("types", "name")
+        lines += ["", f"{'bytes':>15} {'objects':>11}  type"]
+        for row in sizes.argsort()[::-1][:_TYPES_SHOWN].tolist():
+            lines.append(f"{int(sizes[row]):>15,} {int(counts[row]):>11,}  {names[row]}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
