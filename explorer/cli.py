@@ -189,11 +189,12 @@ def _analyse(file: Path) -> int:
 
 def _report(index: Index) -> list[str]:
     summary = index.facts("summary")
+    coverage = index.facts("coverage")["items"]
     process, runtime, dump = summary["process"], summary["runtime"], summary["dump"]
     lines = [
         f"{process['name']}, pid {process['pid']}: .NET {runtime['version']} ({runtime['deployment']}), "
         f"{dump['operating_system']} {dump['architecture']}, {dump['kind']} dump by {dump['written_by']}",
-        *(f"  {item['state']:<9} {item['title']}" + (f": {item['reason']}" if item["reason"] else "") for item in index.facts("coverage")["items"]),
+        *(f"  {item['state']:<9} {item['title']}{': ' if item['reason'] else ''}{item['reason']}" for item in coverage),
     ]  # fmt: skip
     if summary["heap"]:
         sizes, counts, names = index.column("types", "size"), index.column("types", "count"), index.text("types", "name")
