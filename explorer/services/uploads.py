@@ -6,12 +6,13 @@ locked only for the moment in which the offset moves, so that a slow upload hold
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,11 +20,13 @@ from typing import BinaryIO, Protocol
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from analysis.sniff import sniff
 from explorer.models import Analysis, Dump, Team, Upload, User
 from explorer.services import analyses
+from explorer.services.plain_text import file_name, plain
 
 _PIECE_BYTES = 1 << 20
 _SAVED_EVERY_BYTES = 16 << 20
@@ -68,8 +71,9 @@ def create_upload(*, user: User, team: Team, name: str, length: int, labels: Lab
         raise UploadRefused(507, "The server has too little free disk space for this file.", where=name,
                             remedy="Delete old dumps, or ask the operator for more disk.")  # fmt: skip
     upload = Upload.objects.create(
-        user=user, team=team, original_name=name[:255], length=length, service=labels.service[:100], build=labels.build[:100],
-        environment=labels.environment[:100], expires_at=_expiry(),
+        user=user, team=team, original_name=file_name(name, 255) or "unnamed dump", length=length,
+        service=plain(labels.service, 100), build=plain(labels.build, 100), environment=plain(labels.environment, 100),
+        expires_at=_expiry(),
     )  # fmt: skip
     upload.part.touch(mode=0o600)
     return upload
@@ -78,18 +82,35 @@ def create_upload(*, user: User, team: Team, name: str, length: int, labels: Lab
 def append(*, upload: Upload, offset: int, body: Body, length: int | None) -> Upload:
     """Write the body of one PATCH at ``offset``. Raises UploadRefused when the offset is wrong, another request writes,
     more arrives than was announced, or the first bytes are no dump. What was written before a cut stays."""
+    if upload.dump_id is not None and offset == upload.length and not length:
+        return upload  # the answer to the last request was lost on its way
     with _locked(upload) as file:
-        upload.refresh_from_db()
         if offset != upload.offset:
             raise UploadRefused(409, f"The upload stands at byte {upload.offset:,}, not {offset:,}.")
         if length is not None and offset + length > upload.length:
             raise UploadRefused(413, "More bytes arrive than the upload was announced with.", where=upload.original_name)
-        file.truncate(upload.offset)  # bytes behind the saved offset come from a request that was cut off
-        file.seek(upload.offset)
-        _stream(upload, file, body, length)
-    if upload.offset == upload.length:
-        finish(upload=upload)
+        if upload.offset < upload.length:
+            file.truncate(upload.offset)  # bytes behind the saved offset come from a request that was cut off
+            file.seek(upload.offset)
+            _stream(upload, file, body, length)
+        _finish_if_complete(upload)
     return upload
+
+
+def settle(*, upload: Upload) -> Upload:
+    """Finish an upload whose bytes are all here but whose server was killed before it became a dump. Otherwise nothing
+    happens. Raises UploadRefused when the bytes are gone, so that the client starts again."""
+    if upload.dump_id is None and upload.offset == upload.length:
+        with _locked(upload):
+            _finish_if_complete(upload)
+    elif upload.dump_id is None and not upload.part.exists():
+        raise _gone(upload)
+    return upload
+
+
+def _finish_if_complete(upload: Upload) -> None:
+    if upload.dump_id is None and upload.offset == upload.length:
+        finish(upload=upload)
 
 
 def _stream(upload: Upload, file: BinaryIO, body: Body, length: int | None) -> None:
@@ -100,22 +121,38 @@ def _stream(upload: Upload, file: BinaryIO, body: Body, length: int | None) -> N
             piece = body.read(min(_PIECE_BYTES, left))
             if not piece:
                 break
-            file.write(piece)
+            _write(upload, file, piece)
             position, left = position + len(piece), left - len(piece)
             if not upload.format and (position >= _SNIFFED_BYTES or position == upload.length):
                 _judge(upload, file, position)
             if position - saved >= _SAVED_EVERY_BYTES:
                 saved = _save_offset(upload, file, position)
-    except OSError:
-        _save_offset(upload, file, position)  # the client went away: it resumes from here
-        raise
+    except OSError:  # the client went away: it resumes from here
+        _save_offset(upload, file, position)
+        return
     _save_offset(upload, file, position)
 
 
+def _write(upload: Upload, file: BinaryIO, piece: bytes) -> None:
+    """Write at once, so that a full disk is noticed before the bytes count as received."""
+    at = file.tell()
+    try:
+        file.write(piece)
+        file.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        _save_offset(upload, file, at)
+        raise UploadRefused(507, "The server's disk is full.", where=f"after {at:,} bytes of {upload.original_name}",
+                            remedy="Free disk space, then go on: what has arrived is kept.") from error  # fmt: skip
+
+
 def _save_offset(upload: Upload, file: BinaryIO, position: int) -> int:
-    file.flush()
+    os.fdatasync(file.fileno())  # the offset promises bytes that survive a power cut
     with transaction.atomic():
-        row = Upload.objects.select_for_update().get(pk=upload.pk)
+        row = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        if row is None:
+            raise _gone(upload)
         row.offset, row.format, row.expires_at = position, upload.format, _expiry()
         row.save(update_fields=["offset", "format", "expires_at"])
     upload.offset = position
@@ -134,35 +171,57 @@ def _judge(upload: Upload, file: BinaryIO, position: int) -> None:
 
 
 def finish(*, upload: Upload) -> Dump:
-    """Turn a complete upload into a dump of its team, or into the dump that is there already for the same bytes."""
-    digest = _digest(upload.part)
+    """Turn a complete upload into a dump of its team, or into the dump that is there already for the same bytes.
+
+    Killed in the middle, it can be repeated: the dump takes the id of its upload, so its file is found again.
+    """
+    arrived = _arrived(upload)
+    digest = _digest(arrived)
     known = Dump.objects.filter(team_id=upload.team_id, sha256=digest).first()
     if known is None:
         try:
-            return _adopt(upload, digest)
+            return _adopt(upload, arrived, digest)
         except IntegrityError:  # the same file arrived twice at once
             known = Dump.objects.get(team_id=upload.team_id, sha256=digest)
     Upload.objects.filter(pk=upload.pk).update(dump=known)
     upload.dump = known
-    upload.part.unlink(missing_ok=True)
+    _discard(upload)
     return known
 
 
-def _adopt(upload: Upload, digest: str) -> Dump:
+def _adopt(upload: Upload, arrived: Path, digest: str) -> Dump:
     with transaction.atomic():
         dump = Dump.objects.create(
-            team_id=upload.team_id, name=upload.original_name[:200], original_name=upload.original_name, sha256=digest,
-            size_bytes=upload.length, format=upload.format, uploaded_by_id=upload.user_id, service=upload.service,
-            build=upload.build, environment=upload.environment,
+            id=upload.pk, team_id=upload.team_id, name=upload.original_name[:200], original_name=upload.original_name,
+            sha256=digest, size_bytes=upload.length, format=upload.format, uploaded_by_id=upload.user_id,
+            service=upload.service, build=upload.build, environment=upload.environment,
         )  # fmt: skip
         dump.directory.mkdir(parents=True, exist_ok=True)
-        upload.part.replace(dump.original)
+        arrived.replace(dump.original)
         _sync(dump.directory)
+        _sync(dump.directory.parent)
         Upload.objects.filter(pk=upload.pk).update(dump=dump)
         analysis = Analysis.objects.create(dump=dump)
         transaction.on_commit(lambda: analyses.enqueue(analysis.pk))
     upload.dump = dump
     return dump
+
+
+def _future(upload: Upload) -> Dump:
+    """The dump as which the upload will be kept."""
+    return Dump(id=upload.pk)
+
+
+def _arrived(upload: Upload) -> Path:
+    """Where the bytes are: in the part file, or already moved by a server that was killed before it said so."""
+    moved = _future(upload).original
+    return upload.part if upload.part.exists() or not moved.exists() else moved
+
+
+def _discard(upload: Upload) -> None:
+    upload.part.unlink(missing_ok=True)
+    if not Dump.objects.filter(pk=upload.pk).exists():
+        shutil.rmtree(_future(upload).directory, ignore_errors=True)
 
 
 def _digest(path: Path) -> str:
@@ -182,30 +241,41 @@ def _sync(directory: Path) -> None:
 
 def cancel_upload(*, upload: Upload) -> None:
     """Forget an upload and its bytes."""
-    upload.part.unlink(missing_ok=True)
+    _discard(upload)
     Upload.objects.filter(pk=upload.pk).delete()
 
 
 def expire_uploads() -> int:
-    """Forget uploads that nobody went on with; how many."""
-    expired = list(Upload.objects.filter(dump=None, expires_at__lt=timezone.now()))
+    """Finish complete uploads whose server was killed, then forget what nobody went on with; how many were forgotten."""
+    for upload in Upload.objects.filter(dump=None, offset=F("length")):
+        with suppress(UploadRefused):
+            settle(upload=upload)
+    expired = list(Upload.objects.filter(expires_at__lt=timezone.now()))
     for upload in expired:
         cancel_upload(upload=upload)
     return len(expired)
 
 
+def _gone(upload: Upload) -> UploadRefused:
+    return UploadRefused(410, "The upload is gone; start it again.", where=upload.original_name)
+
+
 @contextmanager
 def _locked(upload: Upload) -> Iterator[BinaryIO]:
-    """The part file, while no other request writes to it."""
+    """The part file, while no other request writes to it; ``upload`` is fresh from the database."""
     try:
-        file = upload.part.open("r+b")
+        file = _arrived(upload).open("r+b")
     except FileNotFoundError:
-        raise UploadRefused(410, "The upload is gone; start it again.", where=upload.original_name) from None
+        raise _gone(upload) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UploadRefused(423, "Another request is writing to this upload.", where=upload.original_name) from None
+        try:
+            upload.refresh_from_db()
+        except Upload.DoesNotExist:
+            raise _gone(upload) from None
         yield file
 
 

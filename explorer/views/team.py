@@ -22,6 +22,7 @@ from explorer.access import team_for, viewer_of
 from explorer.models import ApiToken, Membership, Role, User
 from explorer.queries import members_of, teams_of
 from explorer.services import teams
+from explorer.services.plain_text import plain
 
 
 @method_decorator(login_not_required, name="dispatch")
@@ -54,7 +55,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def create_token(request: HttpRequest) -> HttpResponse:
     if isinstance(request.user, User):
-        name = request.POST.get("name", "").strip()[:100] or "command line"
+        name = plain(request.POST.get("name", ""), 100) or "command line"
         _, request.session["new_token"] = ApiToken.issue(request.user, name)
     return redirect("account")
 
@@ -82,12 +83,15 @@ def add_member(request: HttpRequest, team_id: UUID) -> HttpResponse:
     username, role = request.POST.get("username", "").strip(), request.POST.get("role", "")
     try:
         User.username_validator(username)
-        if role not in Role.values:
-            raise ValidationError("Choose a role.")
+        if role not in Role.values or len(username) > 150:
+            raise ValidationError("Choose a role, and a name of at most 150 characters.")
+        user, password = teams.add_member(team=team, username=username, role=Role(role))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return redirect("team")
-    user, password = teams.add_member(team=team, username=username[:150], role=Role(role))
+    except ValueError as error:
+        messages.error(request, str(error))
+        return redirect("team")
     once = f" One-time password, shown only here: {password}" if password else ""
     messages.success(request, f"{user.username} is now {Role(role).label.lower()} in {team}.{once}")
     return redirect("team")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from django.views.decorators.http import require_POST
 from explorer.models import ApiToken, Team, Upload, User
 from explorer.queries import teams_for_upload, uploads_of
 from explorer.services.samples import add_sample
-from explorer.services.uploads import Labels, UploadRefused, append, cancel_upload, create_upload
+from explorer.services.uploads import Labels, UploadRefused, append, cancel_upload, create_upload, settle
 
 _VERSION = "1.0.0"
 _CONTENT_TYPE = "application/offset+octet-stream"
@@ -41,10 +40,22 @@ def _person(request: HttpRequest) -> User:
         return holder
     if not isinstance(request.user, User):
         raise _Unauthenticated
-    refused = CsrfViewMiddleware(lambda r: HttpResponse()).process_view(request, lambda r: None, (), {})
-    if refused is not None and request.method not in ("GET", "HEAD", "OPTIONS"):
-        raise _Unauthenticated
+    if CsrfViewMiddleware(lambda r: HttpResponse()).process_view(request, lambda r: None, (), {}) is not None:
+        raise UploadRefused(403, "The request does not carry this page's token.", remedy="Reload the page and try again.")
     return request.user
+
+
+def _check_version(request: HttpRequest) -> None:
+    if request.headers.get("Tus-Resumable", _VERSION) != _VERSION:
+        raise UploadRefused(412, f"This server speaks version {_VERSION} of the tus protocol.")
+
+
+def _number(request: HttpRequest, header: str) -> int:
+    """A header that must be a byte count."""
+    text = request.headers.get(header, "")
+    if not text.isdecimal() or len(text) > 18:
+        raise UploadRefused(400, f"The header {header} is missing or no number.")
+    return int(text)
 
 
 def _metadata(request: HttpRequest) -> dict[str, str]:
@@ -54,7 +65,7 @@ def _metadata(request: HttpRequest) -> dict[str, str]:
         key, _, value = pair.strip().partition(" ")
         try:
             found[key] = base64.b64decode(value, validate=True).decode("utf-8", "replace")
-        except binascii.Error:
+        except ValueError:  # no base64
             continue
     return found
 
@@ -71,6 +82,7 @@ class TusView(View):
         try:
             if request.method != "OPTIONS":
                 self.user = _person(request)
+                _check_version(request)
             response = super().dispatch(request, *args, **kwargs)
         except _Unauthenticated:
             response = JsonResponse({"what": "Sign in, or send a valid token.", "where": "", "remedy": ""}, status=401)
@@ -97,13 +109,10 @@ class Uploads(TusView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         said = _metadata(request)
-        length = request.headers.get("Upload-Length", "")
-        if not length.isdecimal() or len(length) > 18:
-            raise UploadRefused(400, "The header Upload-Length is missing or no number.")
+        length = _number(request, "Upload-Length")
         labels = Labels(said.get("service", ""), said.get("build", ""), said.get("environment", ""))
         team = self._team(said.get("team", ""))
-        name = said.get("filename", "").replace("\0", "").strip() or "unnamed dump"
-        upload = create_upload(user=self.user, team=team, name=name, length=int(length), labels=labels)
+        upload = create_upload(user=self.user, team=team, name=said.get("filename", ""), length=length, labels=labels)
         response = HttpResponse(status=201)
         response["Location"] = f"{request.path}{upload.pk}"
         response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
@@ -125,10 +134,11 @@ class OneUpload(TusView):
     """/api/uploads/<id>"""
 
     def _upload(self, upload_id: UUID) -> Upload:
-        return get_object_or_404(Upload, pk=upload_id, user=self.user)
+        """The person's own upload, as long as they may upload to its team."""
+        return get_object_or_404(Upload, pk=upload_id, user=self.user, team__in=teams_for_upload(self.user))
 
     def head(self, request: HttpRequest, upload_id: UUID) -> HttpResponse:
-        upload = self._upload(upload_id)
+        upload = settle(upload=self._upload(upload_id))
         response = HttpResponse(status=200)
         response["Upload-Offset"], response["Upload-Length"] = str(upload.offset), str(upload.length)
         response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
@@ -140,10 +150,8 @@ class OneUpload(TusView):
         upload = self._upload(upload_id)
         if request.content_type != _CONTENT_TYPE:
             raise UploadRefused(415, f"The body must be {_CONTENT_TYPE}.")
-        offset, length = request.headers.get("Upload-Offset", ""), request.headers.get("Content-Length", "")
-        if not offset.isdecimal():
-            raise UploadRefused(400, "The header Upload-Offset is missing or no number.")
-        upload = append(upload=upload, offset=int(offset), body=request, length=int(length) if length.isdecimal() else None)
+        length = _number(request, "Content-Length") if request.headers.get("Content-Length") else None
+        upload = append(upload=upload, offset=_number(request, "Upload-Offset"), body=request, length=length)
         response = HttpResponse(status=204)
         response["Upload-Offset"] = str(upload.offset)
         if upload.dump is not None:
