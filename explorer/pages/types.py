@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -224,16 +224,16 @@ def type_columns(types: TypeCatalogue, generation: Generation | None, numbers: b
         Column("module", "Module", "module"),
         Column("count", f"Objects{where}", "number", about="Objects of exactly this type"),
         Column("size", f"Size{where}", "number", "B", "Their shallow sizes added up"),
-        Column("share", "Share", "share", "% of heap", "Part of all bytes on the heap", sortable=False, exported=False),
-        Column("largest", "Largest", "number", "B", "The biggest object of this type"),
     ]
+    largest = Column("largest", "Largest", "number", "B", "The biggest object of this type")
+    present = types.present_generations
     if numbers:
-        columns += [Column(each.slug, each.label, "number", "B", each.about) for each in types.present_generations]
+        columns += [Column(each.slug, each.label, "number", "B", each.about) for each in present]
+        columns.append(replace(largest, kind="hidden"))
     else:
-        columns += [
-            Column("mix", "Generations", "mix", about="Where the bytes are", sortable=False, exported=False),
-            *(Column(each.slug, each.label, "hidden", "B") for each in types.present_generations),
-        ]
+        share = Column("share", "Share", "share", "% of heap", "Part of all bytes on the heap", sortable=False, exported=False)
+        mix = Column("mix", "Generations", "mix", about="Where the bytes are", sortable=False, exported=False)
+        columns += [share, largest, mix, *(Column(each.slug, each.label, "hidden", "B") for each in present)]
     return (
         *columns,
         Column("average", "Average", "hidden", "B"),

@@ -199,7 +199,7 @@ def _code(value: Any) -> SafeString:
     if text == "":
         return _MISSING
     if len(text) < 32:
-        return format_html("<code>{}</code>", text)
+        return format_html('<code title="{}">{}</code>', text, text)
     return format_html('<code title="{}">{}</code>{}', text, shortened(text, 44), _copy(text))
 
 

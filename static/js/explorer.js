@@ -77,6 +77,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    const here = document.querySelector(".rail [aria-current]");
+    if (here) here.scrollIntoView({ inline: "center", block: "nearest" });
     keyboard();
     confirmations();
     copying();

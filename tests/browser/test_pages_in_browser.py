@@ -204,3 +204,12 @@ def test_an_upload_pauses_and_goes_on(screen: Screen, alice: User) -> None:
     page.unroute("**/api/uploads/*")
     page.get_by_role("button", name="Go on").click()
     page.wait_for_url("**/dumps/*", timeout=60000)
+
+
+def test_a_newcomer_looks_at_the_sample(screen: Screen, alice: User) -> None:
+    page = screen.sign_in(alice)
+    page.get_by_role("button", name="Look at a sample").click()
+    expect(page.get_by_role("heading", name="Biggest types")).to_be_visible(timeout=60000)
+    screen.wait_for_charts()
+    expect(page.locator(".coverage")).to_contain_text("Heap complete, 15,850 objects")
+    assert screen.complaints == []
