@@ -16,8 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tests.analysis.bundled_dumps import bundled_dumps
+
 PROJECT = Path(__file__).resolve().parents[2]
 FAMILIES = ("net10", "net9", "net8", "web")
+#: Unpacks the families; there where the dumps lie beside the project.
+UNPACK = PROJECT.parent / "shared" / "dumps" / "unpack.py"
 _CACHE = Path("~/.cache/dump-explorer/dumps").expanduser()
 
 #: Names of the dumps that a test has held against the reference; the closing line of the run counts them.
@@ -49,9 +53,9 @@ def _oracle(path: Path) -> dict[str, Any]:
 
 @lru_cache
 def reference_dumps() -> tuple[ReferenceDump, ...]:
-    """Every dump of the families that has reference answers."""
+    """The dumps that come with the project, and every dump of the families that has reference answers."""
     root = _root()
-    found = [path for family in FAMILIES for path in sorted((root / family).glob("*.dmp"))]
+    found = [*bundled_dumps(), *(path for family in FAMILIES for path in sorted((root / family).glob("*.dmp")))]
     return tuple(ReferenceDump(path) for path in found if path.with_suffix(".oracle.json").exists())
 
 
@@ -59,7 +63,6 @@ def _root() -> Path:
     named = os.environ.get("DUMP_EXPLORER_DUMPS")
     if named:
         return Path(named)
-    unpack = PROJECT.parent / "shared" / "dumps" / "unpack.py"
-    if unpack.exists():
-        subprocess.run([sys.executable, str(unpack), str(_CACHE), *FAMILIES], check=True, stdout=subprocess.DEVNULL)
+    if UNPACK.exists():
+        subprocess.run([sys.executable, str(UNPACK), str(_CACHE), *FAMILIES], check=True, stdout=subprocess.DEVNULL)
     return _CACHE
