@@ -28,7 +28,7 @@ def export_response(request: HttpRequest, file_name: str, *tables: Table) -> Htt
     body = _csv(table, columns) if wanted == "csv" else _json(table, columns)
     content_type = "text/csv; charset=utf-8" if wanted == "csv" else "application/json"
     response = StreamingHttpResponse(body, content_type=content_type)
-    name = re.sub(r"[^\w.-]+", "-", f"{file_name}-{table.name}")[:120].strip("-.")
+    name = re.sub(r"[^\w.-]+", "-", f"{file_name}-{table.name}", flags=re.ASCII)[:120].strip("-.")
     response["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'
     response["Cache-Control"] = "no-store"
     return response

@@ -52,6 +52,7 @@ GAP_COLUMNS = (
 
 #: More cells than this are counted, not drawn: a page with thousands of shapes is slow and says no more.
 _MOST_CELLS = 600
+_MOST_GAPS_IN_CELL = 200
 _MAP_PIXELS = 2600
 _CELL_HEIGHT = 34
 
@@ -155,11 +156,13 @@ def memory_map(rows: list[dict[str, Any]], index: Index) -> tuple[list[HeapMap],
     whole = sum(max(row["committed"], row["end"] - row["start"]) for row in drawn) or 1
     scale = _MAP_PIXELS / whole
     bounds = index.column("segments", "generation_bounds")
-    gaps = gap_rows(index)
+    gaps: dict[int, list[dict[str, Any]]] = {}
+    for gap in gap_rows(index):
+        gaps.setdefault(gap["segment"], []).append(gap)
     maps = []
     for heap in sorted({row["heap"] for row in drawn}):
         own = [row for row in drawn if row["heap"] == heap]
-        cells = tuple(_cell(row, scale, bounds[row["number"]], [g for g in gaps if g["segment"] == row["number"]]) for row in own)
+        cells = tuple(_cell(row, scale, bounds[row["number"]], gaps.get(row["number"], [])) for row in own)
         live, committed = sum(row["live_bytes"] or 0 for row in own), sum(row["committed"] for row in own)
         maps.append(HeapMap(heap, cells, live, committed))
     return maps, max(0, len(rows) - _MOST_CELLS)
@@ -179,7 +182,7 @@ def _cell(row: dict[str, Any], scale: float, bounds: np.ndarray[Any, Any], gaps:
         blocks.append(Block(round(x, 1), 0, round(wide, 1), _CELL_HEIGHT, f"{tone} free"))
         if not unknown:
             blocks.append(Block(round(x, 1), round(_CELL_HEIGHT - filled, 1), round(wide, 1), round(filled, 1), tone))
-    for gap in gaps:
+    for gap in gaps[:_MOST_GAPS_IN_CELL]:
         x = (gap["start"] - row["start"]) * scale
         blocks.append(Block(round(x, 1), 0, max(2.0, round(gap["bytes"] * scale, 1)), _CELL_HEIGHT, "gap"))
     if row["reserved"] > row["committed"]:

@@ -11,6 +11,8 @@ from analysis.index.schema import DataClass
 
 PAGE_SIZES = (50, 100, 200, 500)
 DEFAULT_PAGE_SIZE = 100
+#: A table without paging shows no more rows than this; its export has them all.
+MOST_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,8 @@ class Query:
 
     @classmethod
     def unpaged(cls, rows: int) -> Query:
-        """A table that shows all its rows in the order they come in."""
-        return cls(parameters={}, sort="", descending=False, page=1, page_size=max(1, rows))
+        """A table that shows its rows in the order they come in on one page, as many as a page can bear."""
+        return cls(parameters={}, sort="", descending=False, page=1, page_size=min(max(1, rows), MOST_ROWS))
 
     def url(self, **changes: str | int | None) -> str:
         """This table's URL with some parameters changed or, by ``None``, left out; going anywhere else returns to page 1."""
@@ -137,6 +139,11 @@ class Table:
     @property
     def total(self) -> int:
         return self.source.total
+
+    @property
+    def paged(self) -> bool:
+        """Whether the URL can turn the pages of this table."""
+        return self.pages > 1 and bool(self.query.sort)
 
     @property
     def counted(self) -> str:

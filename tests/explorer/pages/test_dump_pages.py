@@ -219,3 +219,12 @@ def test_only_pages_that_exist_are_in_the_rail(dump: Dump, as_alice: Client) -> 
     links = [part.split('"')[0] for part in rail.split('href="')[1:]]
     assert len(links) == 8
     assert all(as_alice.get(link).status_code == 200 for link in links)
+
+
+def test_a_long_table_without_paging_is_cut_and_exported_whole(team: Team, alice: User, as_alice: Client) -> None:
+    spec = IndexSpec(gaps=[f"cause {number}" for number in range(1200)])
+    dump = analysed_dump(team, alice, build=lambda directory: small_index(directory, spec))
+    body = text_of(as_alice.get(address(dump, "dump-gc")))
+    assert "cause 999<" in body and "cause 1000<" not in body and "of 1\u202f200 gaps" in body
+    exported = as_alice.get(address(dump, "dump-gc"), {"format": "csv", "table": "gaps"})
+    assert len(text_of(exported).splitlines()) == 1201
