@@ -34,8 +34,9 @@ def main(arguments: list[str]) -> int:
         _say({"error": error.as_dict()})
         return _REFUSED
     except OSError as error:
-        _say({"error": {"code": "io_error", "what": error.strerror or "the file cannot be read", "where": str(error.filename or ""),
-                        "remedy": "Check that the file exists, can be read, and that the disk is not full."}})  # fmt: skip
+        remedy = "Check that the file exists, can be read, and that the disk is not full."
+        what = error.strerror or "the file cannot be read"
+        _say({"error": {"code": "io_error", "what": what, "where": str(error.filename or ""), "remedy": remedy}})
         return _REFUSED
 
 

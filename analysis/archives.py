@@ -11,7 +11,7 @@ import gzip
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -29,6 +29,8 @@ _END_OF_DIRECTORY, _END_OF_DIRECTORY_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x
 _COPY_AGAIN = "It was probably cut off or altered while it was copied; pack and copy it again."
 _ONE_FILE = "Put only the dump into the zip archive, or upload it as .gz or .zst."
 
+Progress = Callable[[int], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
@@ -40,8 +42,8 @@ class Unpacked:
     member: str
 
 
-def unpack(source: Path, target: Path, *, limit_bytes: int) -> Unpacked:
-    """Unpack ``source`` into the new file ``target``.
+def unpack(source: Path, target: Path, *, limit_bytes: int, progress: Progress | None = None) -> Unpacked:
+    """Unpack ``source`` into the new file ``target``. ``progress`` is told the size so far; what it raises stops the work.
 
     Raises OverLimit when more than ``limit_bytes`` come out or the disk is full, Corrupt for a damaged archive,
     Unsupported for an encrypted one, NotADump for one that holds no file, several files, or is no archive known here.
@@ -50,15 +52,17 @@ def unpack(source: Path, target: Path, *, limit_bytes: int) -> Unpacked:
         magic = file.read(4)
         file.seek(0)
         if magic[:2] == b"\x1f\x8b":
-            return _write(target, "gz", "", _gzip_chunks(file), limit_bytes)
+            return _write(target, "gz", "", _gzip_chunks(file), limit_bytes, progress)
         if magic == b"\x28\xb5\x2f\xfd":
-            return _write(target, "zst", "", _zstandard_chunks(file), limit_bytes)
+            return _write(target, "zst", "", _zstandard_chunks(file), limit_bytes, progress)
         if magic in (b"PK\x03\x04", _END_OF_DIRECTORY):
-            return _unpack_zip(file, target, limit_bytes)
+            return _unpack_zip(file, target, limit_bytes, progress)
     raise NotADump("the file is no .gz, .zst or .zip archive", where=f"it begins with {magic.hex(' ') or 'nothing'}")
 
 
-def _write(target: Path, compression: str, member: str, chunks: Iterator[bytes], limit_bytes: int) -> Unpacked:
+def _write(
+    target: Path, compression: str, member: str, chunks: Iterator[bytes], limit_bytes: int, progress: Progress | None
+) -> Unpacked:
     size = 0
     try:
         with target.open("wb") as out:
@@ -71,6 +75,8 @@ def _write(target: Path, compression: str, member: str, chunks: Iterator[bytes],
                         remedy="Take a smaller dump, or ask for a higher limit on unpacked size.",
                     )
                 out.write(chunk)
+                if progress:
+                    progress(size)
     except OSError as error:
         target.unlink(missing_ok=True)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -124,7 +130,7 @@ def _zstandard_chunks(file: BinaryIO) -> Iterator[bytes]:
         raise Corrupt("the Zstandard archive is cut off", where="its last frame does not end", remedy=_COPY_AGAIN)
 
 
-def _unpack_zip(file: BinaryIO, target: Path, limit_bytes: int) -> Unpacked:
+def _unpack_zip(file: BinaryIO, target: Path, limit_bytes: int, progress: Progress | None) -> Unpacked:
     _check_directory(file)
     with _damage("zip"), zipfile.ZipFile(file) as archive:
         member = _single_member(archive.infolist())
@@ -133,7 +139,7 @@ def _unpack_zip(file: BinaryIO, target: Path, limit_bytes: int) -> Unpacked:
             raise OverLimit(f"the zip archive unpacks to {member.file_size:,} bytes, the limit is {limit_bytes:,}",
                             where=name, remedy="Take a smaller dump, or ask for a higher limit on unpacked size.")  # fmt: skip
         with archive.open(member) as reader:
-            return _write(target, "zip", name, iter(lambda: reader.read(_CHUNK), b""), limit_bytes)
+            return _write(target, "zip", name, iter(lambda: reader.read(_CHUNK), b""), limit_bytes, progress)
 
 
 def _single_member(members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:

@@ -26,7 +26,10 @@ _ELF_KINDS = {
 _MINIDUMP_PLATFORMS = {2: "Windows", 0x8101: "macOS", 0x8102: "iOS", 0x8201: "Linux", 0x8202: "Solaris", 0x8203: "Android"}
 _MINIDUMP_MACHINES = {0: "x86", 5: "arm", 9: "x64", 12: "arm64", 0x8003: "arm64"}
 _COMPRESSIONS = {"gz": "gzip", "zst": "Zstandard", "zip": "zip"}
+_HEAD_BYTES = 1 << 20
 _INNER_BYTES = 256 << 10
+_TELLING_BYTES = 64
+_ZIP_END = b"PK\x05\x06"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,11 @@ def sniff(head: bytes, size_bytes: int | None = None) -> Sniffed:
     """Judge a file by its first bytes, up to 1 MiB of them. ``size_bytes`` is the size of the whole file where known."""
     if not head or size_bytes == 0:
         return _refused("empty", "Empty file", "The file has no bytes.", "Take the dump again and check free disk space.")
+    whole = len(head) >= size_bytes if size_bytes is not None else len(head) < _HEAD_BYTES
     for extension, recognise in (("gz", _gzip), ("zst", _zstandard), ("zip", _zip)):
         wrapped = recognise(head)
         if wrapped is not None:
-            return _unwrapped(extension, wrapped)
+            return _unwrapped(extension, wrapped, cut_off=whole and (extension != "zip" or _ZIP_END not in head))
     return _sniff_plain(head)
 
 
@@ -209,7 +213,7 @@ def _zstandard(head: bytes) -> Sniffed | bytes | None:
 
 
 def _zip(head: bytes) -> Sniffed | bytes | None:
-    if head[:4] == b"PK\x05\x06":
+    if head[:4] == _ZIP_END:
         return _refused("zip", "Empty zip archive", "The zip archive holds no file.", _USE_GZIP)
     if head[:4] != b"PK\x03\x04":
         return None
@@ -238,11 +242,14 @@ def _damaged(what: str, detail: str) -> Sniffed:
                     "It was probably cut off or altered while it was copied; pack and copy it again.")  # fmt: skip
 
 
-def _unwrapped(extension: str, content: Sniffed | bytes) -> Sniffed:
+def _unwrapped(extension: str, content: Sniffed | bytes, *, cut_off: bool) -> Sniffed:
+    """Judge what is inside. ``cut_off`` says that no more of the archive can follow."""
     if isinstance(content, Sniffed):
         return replace(content, compression=extension)
     words = _COMPRESSIONS[extension]
-    if len(content) < 64:  # too little to tell: unpacking will
+    if len(content) < _TELLING_BYTES:
+        if cut_off:
+            return replace(_damaged(words, "it holds too little or is cut off"), compression=extension)
         return Sniffed(extension, True, extension, f"{words} archive", "", "")
     if any(recognise(content) is not None for recognise in (_gzip, _zstandard, _zip)):
         return replace(

@@ -38,7 +38,7 @@ def sniff_text(head: bytes) -> SniffedText | None:
     text = _decode(head[:_LOOKED_AT])
     if text is None:
         return None
-    start = text.lstrip()[:512].lower()
+    start = text.lstrip("\ufeff \t\r\n")[:512].lower()
     if start.startswith(("<!doctype html", "<html")):
         return _WEB_PAGE
     if start.startswith(("<?xml", "<")):

@@ -65,7 +65,8 @@ def _explain(core: ElfCore, images: list[MappedImage], libraries: list[MappedIma
                 else f".NET Core {match.group(1)}.{match.group(2)}"
             )
             return (
-                f"a dump of a {name} process ({'.'.join(match.groups())}): recognised, but only .NET 8, 9 and 10 can be read so far",
+                f"a dump of a {name} process ({'.'.join(match.groups())}): "
+                "recognised, but only .NET 8, 9 and 10 can be read so far",
             )
         return (
             "the process ran .NET, but the pages of libcoreclr.so that say where its data lies are not in the dump. "

@@ -15,8 +15,8 @@ _SPARE = 4  # slots per type: short probes matter more than memory here
 class TypeTable:
     """Type ids by method table.
 
-    ``slots`` uint64[2**bits, 4] and ``shift`` are the kernels' hash table. ``base_size``, ``component_size`` int64[types] (bytes),
-    ``counts`` and ``sizes`` int64[types, GENERATIONS] have spare rows behind ``len(self)``.
+    ``slots`` uint64[2**bits, 4] and ``shift`` are the kernels' hash table. ``base_size``, ``component_size`` int64[types]
+    (bytes), ``counts`` and ``sizes`` int64[types, GENERATIONS] have spare rows behind ``len(self)``.
     """
 
     def __init__(self) -> None:

@@ -17,12 +17,16 @@ from analysis.errors import Corrupt, NotADump, OverLimit, Unsupported
 from analysis.limits import LIMITS
 from analysis.memory.reader import Memory
 from analysis.memory.segments import SegmentTable
+from analysis.sniff import sniff
 
 _PROGRAM_HEADER = np.dtype(
     [("type", "<u4"), ("flags", "<u4"), ("offset", "<u8"), ("address", "<u8"), ("physical", "<u8"),
      ("file_size", "<u8"), ("memory_size", "<u8"), ("align", "<u8")]
 )  # fmt: skip
-_ET_CORE, _EM_X86_64, _EM_AARCH64, _PT_LOAD, _PT_NOTE, _PN_XNUM = 4, 62, 183, 1, 4, 0xFFFF
+_PT_LOAD, _PT_NOTE, _PN_XNUM = 1, 4, 0xFFFF
+#: Formats that are dumps, though not ones this version reads.
+_RECOGNISED = frozenset({"elf_core", "minidump", "gcdump", "mach_o_core", "nettrace", "kernel_dump", "hprof"})
+_SNIFFED_BYTES = 1 << 16
 _NT_PRSTATUS, _NT_PRPSINFO, _NT_AUXV, _NT_SIGINFO, _NT_FILE = 1, 3, 6, 0x53494749, 0x46494C45
 _OSABI_GNU = 3
 _PRSTATUS_SIGNAL, _PRSTATUS_PID, _PRSTATUS_REGISTERS = 12, 32, 112
@@ -77,10 +81,8 @@ class ElfCore:
 def open_elf_core(path: Path) -> ElfCore:
     """Open ``path``. Raises NotADump, Unsupported, Corrupt or OverLimit, each saying what the file is and what to do."""
     size = path.stat().st_size
-    if size < 64:
-        raise NotADump(
-            f"the file has {size} bytes, too few for any dump", remedy="Take the dump again and check free disk space."
-        )
+    if size == 0:
+        raise NotADump("the file is empty", remedy="Take the dump again and check free disk space.")
     with path.open("rb") as file:
         view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     headers = _program_headers(view, size)
@@ -99,8 +101,8 @@ def open_elf_core(path: Path) -> ElfCore:
 
 
 def _program_headers(view: mmap.mmap, size: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    _refuse_foreign(view[:_SNIFFED_BYTES], size)
     header = view[:64]
-    _refuse_foreign(header)
     (offset,) = struct.unpack_from("<Q", header, 32)
     (section_offset,) = struct.unpack_from("<Q", header, 40)
     entry_size, count = struct.unpack_from("<HH", header, 54)
@@ -123,21 +125,14 @@ def _program_headers(view: mmap.mmap, size: int) -> np.ndarray[tuple[int], np.dt
     return np.frombuffer(view, _PROGRAM_HEADER, count, offset)
 
 
-def _refuse_foreign(header: bytes) -> None:
-    if header[:4] != b"\x7fELF":
-        raise NotADump("this is not an ELF core dump", where=f"the file starts with {header[:4].hex(' ')}",
-                       remedy="Upload a core written by createdump, dotnet-dump or dotnet-monitor.")  # fmt: skip
-    if header[4] != 2:
-        raise Unsupported("a core of a 32-bit process", remedy="Only 64-bit x64 processes can be read.")
-    if header[5] != 1:
-        raise Unsupported("a big-endian core", remedy="Only little-endian x64 processes can be read.")
-    kind, machine = struct.unpack_from("<HH", header, 16)
-    if kind != _ET_CORE:
-        words = {1: "an object file", 2: "an executable", 3: "an executable or shared library"}.get(kind, f"ELF type {kind}")
-        raise NotADump(f"this is {words}, not a dump of a process", remedy="Upload the core dump, not the program.")
-    if machine != _EM_X86_64:
-        name = {_EM_AARCH64: "arm64", 3: "x86 (32-bit)", 40: "arm (32-bit)"}.get(machine, f"machine {machine}")
-        raise Unsupported(f"a core of an {name} process", remedy="Only x64 processes can be read so far.")
+def _refuse_foreign(head: bytes, size: int) -> None:
+    """Say what the file is when it is no core this reader can open."""
+    seen = sniff(head, size)
+    if seen.compression:
+        raise NotADump(f"this is an archive ({seen.title})", remedy="Unpack it first; an upload is unpacked by the server.")
+    if not seen.accepted:
+        kind = Unsupported if seen.format in _RECOGNISED else NotADump
+        raise kind(seen.reason, where=seen.title, remedy=seen.remedy)
 
 
 def _read_notes(core: ElfCore, view: mmap.mmap, offset: int, size: int) -> None:
