@@ -7,6 +7,7 @@ reaper rings again, at most three times (docs/architecture.md).
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,16 +22,18 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from analysis.archives import unpack
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, Corrupt
 from analysis.index import Index, open_index
 from analysis.sniff import sniff
-from explorer.models import Analysis, Dump, State
+from explorer.models import Analysis, Dump, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.services.engine import EngineCrashed, EngineRefused, run_engine
+from explorer.services.plain_text import plain, without_nul
 
 log = structlog.get_logger()
 _SNIFFED_BYTES = 1 << 20
 _LOG_CHARACTERS = 20_000
+_WORDS = 4_000
 
 
 class LeaseLost(Exception):
@@ -87,6 +90,7 @@ def run(analysis_id: UUID) -> None:
         return
     analysis = Analysis.objects.select_related("dump").get(pk=analysis_id)
     scratch = Path(settings.SCRATCH_DIR) / f"{analysis_id}-{lease.token}"
+    _sweep(analysis)
     try:
         scratch.mkdir(parents=True)
         path = _prepare(analysis.dump, lease)
@@ -109,6 +113,14 @@ def run(analysis_id: UUID) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _sweep(analysis: Analysis) -> None:
+    """Remove what starts that were killed left behind."""
+    for left in Path(settings.SCRATCH_DIR).glob(f"{analysis.pk}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for partial in analysis.dump.directory.glob("unpacked-*"):
+        partial.unlink(missing_ok=True)
+
+
 def _prepare(dump: Dump, lease: Lease) -> Path:
     """The plain dump file: the original, or what is inside it."""
     if dump.unpacked.exists():
@@ -117,10 +129,10 @@ def _prepare(dump: Dump, lease: Lease) -> Path:
         seen = sniff(file.read(_SNIFFED_BYTES), dump.size_bytes)
     if seen.compression is None:
         return dump.original
-    lease.renew(stage="unpack", detail=seen.compression)
+    free = shutil.disk_usage(dump.directory).free - settings.FREE_DISK_BYTES
     partial = dump.directory / f"unpacked-{lease.token}"
     try:
-        unpack(dump.original, partial, limit_bytes=settings.MAXIMUM_UNPACKED_BYTES)
+        unpack(dump.original, partial, limit_bytes=min(settings.MAXIMUM_UNPACKED_BYTES, max(free, 0)), progress=_Heartbeat(lease))
         lease.renew()
         partial.replace(dump.unpacked)
     finally:
@@ -128,25 +140,53 @@ def _prepare(dump: Dump, lease: Lease) -> Path:
     return dump.unpacked
 
 
+class _Heartbeat:
+    """Renews the lease every second while an archive is unpacked."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease, self._due = lease, 0.0
+
+    def __call__(self, size: int) -> None:
+        if time.monotonic() >= self._due:
+            self._lease.renew(stage="unpack", detail=f"{size >> 20:,} MiB unpacked")
+            self._due = time.monotonic() + 1.0
+
+
 def _publish(analysis: Analysis, lease: Lease, made: Path, engine_log: str) -> None:
     """Check the index, put it in place by one rename, then say so in the row."""
-    summary = open_index(made).facts("summary")
+    columns = _checked_summary(made)
     lease.renew(stage="publish", fraction=1.0)
     shutil.rmtree(analysis.index_directory, ignore_errors=True)
     made.replace(analysis.index_directory)
-    lease.end(State.DONE, stage="", fraction=1.0, log=engine_log[-_LOG_CHARACTERS:], **summary_columns(summary))
+    lease.end(State.DONE, stage="", fraction=1.0, log=without_nul(engine_log, _LOG_CHARACTERS), **columns)
     for directory in analysis.dump.directory.glob("index-*"):
         if directory != analysis.index_directory:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _checked_summary(made: Path) -> dict[str, Any]:
+    """Columns of a result that is complete. Raises Corrupt: the engine read a file that nobody vouches for."""
+    remedy = "Please report it with the log below; the dump is kept."
+    if any(path.is_symlink() for path in made.rglob("*")):
+        raise Corrupt("the analysis wrote a result with links in it", remedy=remedy)
+    try:
+        index = open_index(made)
+        if not isinstance(index.facts("coverage").get("items"), list):
+            raise TypeError("coverage has no items")
+        return summary_columns(index.facts("summary"))
+    except AnalysisError as error:
+        raise Corrupt(f"the analysis wrote a result that cannot be read: {error.what}", remedy=remedy) from error
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise Corrupt(f"the analysis wrote a result that cannot be read: {error!r}"[:300], remedy=remedy) from error
 
 
 def summary_columns(summary: dict[str, Any]) -> dict[str, Any]:
     """What lists show of an analysis without opening its index."""
     heap = summary.get("heap") or {}
     return {
-        "dump_kind": summary["dump"]["kind"],
-        "runtime_version": str(summary["runtime"]["version"])[:40],
-        "process_name": str(summary["process"]["name"])[:100],
+        "dump_kind": plain(str(summary["dump"]["kind"]), 20),
+        "runtime_version": plain(str(summary["runtime"]["version"]), 40),
+        "process_name": plain(str(summary["process"]["name"]), 100),
         "object_count": heap.get("objects"),
         "heap_bytes": heap.get("bytes"),
         "thread_count": summary["threads"]["managed"],
@@ -156,8 +196,8 @@ def summary_columns(summary: dict[str, Any]) -> dict[str, Any]:
 def _fail(lease: Lease, code: str, what: str, where: str, remedy: str, engine_log: str) -> None:
     try:
         lease.end(
-            State.FAILED, error_code=code[:40], error_what=what[:4000], error_where=where[:4000],
-            error_remedy=remedy[:4000], log=engine_log[-_LOG_CHARACTERS:],
+            State.FAILED, error_code=plain(code, 40), error_what=plain(what, _WORDS), error_where=plain(where, _WORDS),
+            error_remedy=plain(remedy, _WORDS), log=without_nul(engine_log, _LOG_CHARACTERS),
         )  # fmt: skip
     except LeaseLost:
         log.warning("lease_lost", analysis=str(lease.analysis_id))
@@ -171,7 +211,7 @@ def _crashed(lease: Lease, analysis: Analysis, crash: EngineCrashed) -> None:
               "Please report it with the log below; the dump is kept.", crash.log)  # fmt: skip
         return
     try:
-        lease.renew(state=State.QUEUED, token=None, log=crash.log[-_LOG_CHARACTERS:])
+        lease.renew(state=State.QUEUED, token=None, log=without_nul(crash.log, _LOG_CHARACTERS))
         enqueue(analysis.pk)
     except LeaseLost:
         log.warning("lease_lost", analysis=str(analysis.pk))
@@ -180,9 +220,9 @@ def _crashed(lease: Lease, analysis: Analysis, crash: EngineCrashed) -> None:
 def cancel(*, analysis: Analysis) -> None:
     """Stop an analysis that has not ended; its worker notices within seconds. Raises IllegalTransition when it has."""
     analysis.check_transition(State.CANCELLED)
-    Analysis.objects.filter(pk=analysis.pk, state__in=OPEN_STATES).update(
-        state=State.CANCELLED, token=None, lease_until=None, finished_at=timezone.now()
-    )
+    rows = Analysis.objects.filter(pk=analysis.pk, state__in=OPEN_STATES)
+    if not rows.update(state=State.CANCELLED, token=None, lease_until=None, finished_at=timezone.now()):
+        raise IllegalTransition("the analysis ended at the same moment")
 
 
 def rerun(*, dump: Dump) -> Analysis:
@@ -210,6 +250,7 @@ def reap() -> int:
                 error_what=f"The analysis was started {attempts} times and its worker was lost each time.",
                 error_remedy="The dump is kept. Check the server's memory and its logs, then run the analysis again.",
             )  # fmt: skip
+            _sweep(Analysis.objects.select_related("dump").get(pk=analysis_id))
         elif row.update(state=State.QUEUED, token=None, lease_until=_lease_end()):
             enqueue(analysis_id)
     return len(found)

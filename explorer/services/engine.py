@@ -5,24 +5,32 @@ Its standard output is JSON lines (``analysis.__main__``); its standard error is
 
 from __future__ import annotations
 
+import ctypes
 import json
+import math
 import os
-import queue
 import resource
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from django.conf import settings
 
+from explorer.services.plain_text import plain, without_nul
+
 _REFUSED = 3
 _HEARTBEAT_SECONDS = 3.0
+_PROGRESS_SECONDS = 0.5
+_LINE_BYTES = 1 << 16
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+_LIBC = ctypes.CDLL(None)  # loaded before the fork: little is safe between fork and exec
 _LOG_BYTES = 20_000
 _OPEN_FILES = 256
 _INDEX_BYTES_LIMIT = 64 << 30
@@ -32,9 +40,9 @@ class EngineRefused(Exception):
     """The engine read the file and says why it cannot be analysed."""
 
     def __init__(self, error: dict[str, str], log: str) -> None:
-        super().__init__(error.get("what", ""))
         self.code, self.what = error.get("code", "refused"), error.get("what", "The file cannot be analysed.")
         self.where, self.remedy, self.log = error.get("where", ""), error.get("remedy", ""), log
+        super().__init__(self.what)
 
 
 class EngineCrashed(Exception):
@@ -60,15 +68,19 @@ def run_engine(dump: Path, out: Path, progress: Progress) -> str:
             [*command, str(dump), "--out", str(out)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             cwd=settings.BASE_DIR, env=_environment(out.parent), preexec_fn=_limit, start_new_session=True,
         )  # fmt: skip
+        error, late = None, False
         try:
             error = _follow(child, progress)
             code = child.wait(timeout=30)
+        except TimeoutError:
+            late = True
         except subprocess.TimeoutExpired:
             code = -signal.SIGKILL
-            error = None
         finally:
             _kill(child)
         log = _tail(errors)
+    if late:
+        raise EngineCrashed(f"it took longer than {settings.ANALYSIS_SECONDS:,} seconds", log, retry=False)
     if code == 0:
         return log
     if code == _REFUSED and error:
@@ -87,45 +99,65 @@ def _crash(code: int, log: str) -> EngineCrashed:
 
 
 def _follow(child: subprocess.Popen[bytes], progress: Progress) -> dict[str, str] | None:
-    """Pass progress lines on until the output ends; the error line when there was one. Renews at least every few seconds."""
-    lines: queue.Queue[bytes | None] = queue.Queue(maxsize=1000)
-    if child.stdout is None:
-        raise EngineCrashed("no output", "", retry=False)
-    threading.Thread(target=_read_lines, args=(child.stdout, lines), daemon=True).start()
-    deadline, error = time.monotonic() + settings.ANALYSIS_SECONDS, None
-    while True:
-        try:
-            line = lines.get(timeout=_HEARTBEAT_SECONDS)
-        except queue.Empty:
-            line = b""
-        if time.monotonic() > deadline:
-            raise EngineCrashed(f"it took longer than {settings.ANALYSIS_SECONDS} seconds", "", retry=False)
-        if line is None:
-            return error
+    """Pass progress on until the output ends; the error line when there was one. Progress is called at least every few
+    seconds, and not for every line of an engine that says much. Raises TimeoutError past the deadline."""
+    deadline, told = time.monotonic() + settings.ANALYSIS_SECONDS, 0.0
+    changes: dict[str, Any] = {}
+    error, stage = None, ""
+    for line in _lines(child.stdout):
+        now = time.monotonic()
+        if now > deadline:
+            raise TimeoutError
         message = _parse(line)
-        error = message.get("error", error)
+        error = _error_in(message) or error
         if "stage" in message:
-            progress(
-                stage=str(message["stage"])[:20],
-                fraction=float(message.get("fraction", 0)),
-                detail=str(message.get("detail", ""))[:200],
-            )
-        else:
-            progress()
+            changes = _progress_in(message)
+        if now - told >= _PROGRESS_SECONDS or changes.get("stage", stage) != stage:
+            progress(**changes)
+            stage, told, changes = changes.get("stage", stage), now, {}
+    return error
 
 
-def _read_lines(output: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
-    for line in output:
-        lines.put(line)
-    lines.put(None)
+def _lines(output: IO[bytes] | None) -> Iterator[bytes]:
+    """Lines as they come, an empty one after a few seconds of silence, and none longer than is sensible."""
+    if output is None:
+        return
+    rest = b""
+    while True:
+        if not select.select([output], [], [], _HEARTBEAT_SECONDS)[0]:
+            yield b""
+            continue
+        read = os.read(output.fileno(), _LINE_BYTES)
+        if not read:
+            return
+        *lines, rest = (rest + read).split(b"\n")
+        yield from lines
+        if len(rest) > _LINE_BYTES:
+            rest = b""
+            yield b""
 
 
 def _parse(line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) else {}
+
+
+def _progress_in(message: dict[str, Any]) -> dict[str, Any]:
+    fraction = message.get("fraction", 0)
+    sound = isinstance(fraction, int | float) and math.isfinite(fraction)
+    return {
+        "stage": plain(str(message["stage"]), 20),
+        "fraction": min(1.0, max(0.0, float(fraction))) if sound else 0.0,
+        "detail": plain(str(message.get("detail", "")), 200),
+    }
+
+
+def _error_in(message: dict[str, Any]) -> dict[str, str] | None:
+    error = message.get("error")
+    return {str(key): str(value) for key, value in error.items()} if isinstance(error, dict) else None
 
 
 def _environment(scratch: Path) -> dict[str, str]:
@@ -138,7 +170,8 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 
 def _limit() -> None:
-    """Runs in the child before the engine: what it may use at most."""
+    """Runs in the child before the engine: what it may use at most, and that it ends with the worker that started it."""
+    _LIBC.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     for kind, limit in (
         (resource.RLIMIT_DATA, settings.ANALYSIS_MEMORY_BYTES),
         (resource.RLIMIT_CPU, settings.ANALYSIS_SECONDS * 2),
@@ -146,6 +179,8 @@ def _limit() -> None:
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
+        allowed = resource.getrlimit(kind)[1]
+        limit = limit if allowed == resource.RLIM_INFINITY else min(limit, allowed)
         resource.setrlimit(kind, (limit, limit))
 
 
@@ -161,4 +196,4 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 def _tail(errors: IO[bytes]) -> str:
     size = errors.seek(0, os.SEEK_END)
     errors.seek(max(size - _LOG_BYTES, 0))
-    return errors.read().decode("utf-8", "replace")
+    return without_nul(errors.read().decode("utf-8", "replace"), _LOG_BYTES)

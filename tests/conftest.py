@@ -1,0 +1,80 @@
+"""A data directory for every test, and the cast: alice leads, bob analyses, carol only views, mallory is of another team."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from explorer.models import Role, Team, User
+
+FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
+
+
+@pytest.fixture(autouse=True)
+def own_data_directory(settings: Settings, tmp_path: Path) -> None:
+    """Files of one test in its own directory, static files by their plain names, passwords hashed fast, a broker in memory."""
+    data = tmp_path / "data"
+    settings.DATA_DIR = data
+    settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR = data / "store", data / "uploads", data / "scratch"
+    settings.FREE_DISK_BYTES = 1 << 20
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture
+def team(db: None) -> Team:
+    return Team.objects.create(name="Shop")
+
+
+@pytest.fixture
+def other_team(db: None) -> Team:
+    return Team.objects.create(name="Others")
+
+
+@pytest.fixture
+def alice(team: Team) -> User:
+    return _member("alice", team, Role.LEAD)
+
+
+@pytest.fixture
+def bob(team: Team) -> User:
+    return _member("bob", team, Role.ANALYST)
+
+
+@pytest.fixture
+def carol(team: Team) -> User:
+    return _member("carol", team, Role.VIEWER)
+
+
+@pytest.fixture
+def mallory(other_team: Team) -> User:
+    return _member("mallory", other_team, Role.LEAD)
+
+
+def _member(name: str, team: Team, role: Role) -> User:
+    user = User.objects.create_user(name, password="correct horse battery staple")
+    team.memberships.create(user=user, role=role)
+    return user
+
+
+@pytest.fixture
+def engine(settings: Settings):
+    """Choose how the fake engine behaves."""
+
+    def choose(mode: str, *arguments: str) -> None:
+        settings.ENGINE_COMMAND = [sys.executable, str(FAKE_ENGINE), mode, *arguments]
+
+    choose("done")
+    return choose
+
+
+def engine_command(mode: str, *arguments: str) -> str:
+    """The same as the environment variable EXPLORER_ENGINE_COMMAND gives it."""
+    parts = [sys.executable, str(FAKE_ENGINE), mode, *arguments]
+    assert not any("," in part or shlex.quote(part) != part for part in parts)
+    return ",".join(parts)
