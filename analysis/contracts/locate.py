@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from analysis.errors import MemoryFault, Unsupported
+from analysis.errors import Corrupt, MemoryFault, Unsupported
 from analysis.memory.elf_core import ElfCore
 from analysis.memory.elf_image import ElfImage, Symbol
 from analysis.memory.images import MappedImage
@@ -30,13 +30,20 @@ class RuntimeModule:
 
 
 def find_runtime(core: ElfCore, images: list[MappedImage]) -> RuntimeModule:
-    """The runtime of ``core``. Raises Unsupported, saying why there is none that can be read."""
+    """The runtime of ``core``. Raises Unsupported, saying why there is none that can be read, or Corrupt for half a file."""
     libraries = [image for image in images if image.name == "libcoreclr.so"]
     for image in [*libraries, *(i for i in images if i not in libraries and not i.name.endswith((".dll", ".so")))]:
         found = _try_runtime(core, image, single_file=image not in libraries)
         if found:
             return found
-    raise Unsupported(*_explain(core, images, libraries))
+    lost = sum(end - start for start, end in core.memory.segments.truncated)
+    if lost and (libraries or not core.mappings):
+        raise Corrupt(
+            f"the file ends early: {lost:,} bytes of the process are missing, and those of the .NET runtime are among them",
+            where=f"{core.size_bytes:,} bytes of file",
+            remedy="It was cut off while it was written or copied. Copy or take it again, and check free disk space.",
+        )
+    raise Unsupported(_explain(core, images, libraries))
 
 
 def _try_runtime(core: ElfCore, image: MappedImage, *, single_file: bool) -> RuntimeModule | None:
@@ -54,7 +61,7 @@ def _try_runtime(core: ElfCore, image: MappedImage, *, single_file: bool) -> Run
     return RuntimeModule(image, elf.build_id(), table, descriptor, version, deployment)
 
 
-def _explain(core: ElfCore, images: list[MappedImage], libraries: list[MappedImage]) -> tuple[str]:
+def _explain(core: ElfCore, images: list[MappedImage], libraries: list[MappedImage]) -> str:
     """Why no runtime could be read: the sentence for the person."""
     if libraries:
         match = _SHARED_FRAMEWORK.search(libraries[0].path)
@@ -66,17 +73,17 @@ def _explain(core: ElfCore, images: list[MappedImage], libraries: list[MappedIma
             )
             return (
                 f"a dump of a {name} process ({'.'.join(match.groups())}): "
-                "recognised, but only .NET 8, 9 and 10 can be read so far",
+                "recognised, but only .NET 8, 9 and 10 can be read so far"
             )
         return (
             "the process ran .NET, but the pages of libcoreclr.so that say where its data lies are not in the dump. "
-            "Take the dump with createdump, dotnet-dump or dotnet-monitor; a core written by the kernel or gcore leaves them out",
+            "Take the dump with createdump, dotnet-dump or dotnet-monitor; a core written by the kernel or gcore leaves them out"
         )
     if any(image.name in ("libclrjit.so", "libmscordaccore.so", "System.Private.CoreLib.dll") for image in images):
-        return ("the process ran .NET, but libcoreclr.so is not among its mapped files",)
+        return "the process ran .NET, but libcoreclr.so is not among its mapped files"
     if not core.mappings:
         return (
             "the core holds no list of mapped files, so a .NET runtime cannot be found in it. "
-            "Take the dump with createdump, dotnet-dump or dotnet-monitor",
+            "Take the dump with createdump, dotnet-dump or dotnet-monitor"
         )
-    return (f"no .NET runtime in this process ({len(images)} mapped files): it is not a dump of a .NET program",)
+    return f"no .NET runtime in this process ({len(images)} mapped files): it is not a dump of a .NET program"
