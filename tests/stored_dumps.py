@@ -8,19 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.index.store import open_index
-from explorer.models import Analysis, Dump, Membership, Role, State, Team, User
+from explorer.models import Analysis, Dump, State, Team, User
 from explorer.services.analyses import summary_columns
 from tests.index_builder import small_index
-
-PASSWORD = "correct horse battery staple"
-
-
-def person(username: str, team: Team | None = None, role: Role = Role.ANALYST) -> User:
-    """A person with a password, in a team or in none."""
-    user = User.objects.create_user(username=username, password=PASSWORD)
-    if team is not None:
-        Membership.objects.create(team=team, user=user, role=role)
-    return user
 
 
 def received_dump(team: Team, user: User, name: str = "shop.dmp", **fields: Any) -> Dump:

@@ -1,33 +1,12 @@
-"""The cast of the page tests: alice leads, bob analyses, carol only views, mallory is of another team."""
+"""Signed-in clients of the cast, and a dump whose analysis is done."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from django.test import Client
 
-from explorer.models import Dump, Role, Team, User
-from tests.stored_dumps import analysed_dump, person
-
-
-@pytest.fixture(autouse=True)
-def plain_storage(settings, tmp_path: Path) -> None:
-    """Dumps of one test in its own directory, static files by their plain names, passwords hashed fast."""
-    settings.STORE_DIR = tmp_path / "store"
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-
-
-@pytest.fixture
-def team(db) -> Team:
-    return Team.objects.create(name="Shop")
-
-
-@pytest.fixture
-def alice(team: Team) -> User:
-    return person("alice", team, Role.LEAD)
+from explorer.models import Dump, Team, User
+from tests.stored_dumps import analysed_dump
 
 
 @pytest.fixture
@@ -47,15 +26,15 @@ def as_alice(alice: User) -> Client:
 
 
 @pytest.fixture
-def as_bob(team: Team) -> Client:
-    return client_of(person("bob", team, Role.ANALYST))
+def as_bob(bob: User) -> Client:
+    return client_of(bob)
 
 
 @pytest.fixture
-def as_carol(team: Team) -> Client:
-    return client_of(person("carol", team, Role.VIEWER))
+def as_carol(carol: User) -> Client:
+    return client_of(carol)
 
 
 @pytest.fixture
-def as_mallory(db) -> Client:
-    return client_of(person("mallory", Team.objects.create(name="Others"), Role.LEAD))
+def as_mallory(mallory: User) -> Client:
+    return client_of(mallory)
