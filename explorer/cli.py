@@ -16,9 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urljoin
 
 import requests
@@ -59,12 +57,14 @@ def main(arguments: list[str] | None = None) -> int:
         for file in options.files:
             _Uploader(options.server, options.token).upload(file, options)
     except (CommandFailed, OSError) as failure:
-        _say(f"dump-explorer: {failure}", sys.stderr)
+        _say(f"dump-explorer: {failure}", aside=True)
         return 1
     return 0
 
 
-def _say(text: str, stream: Any = sys.stdout) -> None:
+def _say(text: str, *, aside: bool = False) -> None:
+    """Results go to standard output, progress and complaints aside to standard error."""
+    stream = sys.stderr if aside else sys.stdout
     stream.write(text + "\n")
     stream.flush()
 
@@ -102,7 +102,7 @@ class _Uploader:
                 time.sleep(_SECONDS_BETWEEN_TRIES)
                 offset = self._offset(location)
             rate = (offset - first) / max(time.monotonic() - began, 0.001)
-            _say(f"{file.name}: {offset / size:.0%} of {size:,} bytes, {rate / 1e6:.0f} MB/s", sys.stderr)
+            _say(f"{file.name}: {offset / size:.0%} of {size:,} bytes, {rate / 1e6:.0f} MB/s", aside=True)
         _forget(key)
         answer = self._session.head(location)
         _say(urljoin(self._server, answer.headers.get("Dump-Location", "")))
@@ -127,20 +127,35 @@ class _Uploader:
         return urljoin(self._server, _checked(answer, file).headers["Location"])
 
     def _send(self, location: str, file: Path, offset: int, length: int) -> int:
-        headers = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream", "Content-Length": str(length)}
-        answer = self._session.patch(location, data=_pieces(file, offset, length), headers=headers)
+        headers = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+        with _Part(file, offset, length) as part:
+            answer = self._session.patch(location, data=part, headers=headers)
         return int(_checked(answer, file).headers["Upload-Offset"])
 
     def _offset(self, location: str) -> int:
         return int(self._session.head(location).headers["Upload-Offset"])
 
 
-def _pieces(file: Path, offset: int, length: int) -> Iterator[bytes]:
-    with file.open("rb") as source:
-        source.seek(offset)
-        while length > 0 and (piece := source.read(min(_READ_BYTES, length))):
-            length -= len(piece)
-            yield piece
+class _Part:
+    """A stretch of a file as the body of one request; its length is known, so that it is not sent in chunks."""
+
+    def __init__(self, file: Path, offset: int, length: int) -> None:
+        self._source, self._left = file.open("rb"), length
+        self._source.seek(offset)
+
+    def __len__(self) -> int:
+        return self._left
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._source.read(min(self._left, size if size > 0 else _READ_BYTES))
+        self._left -= len(piece)
+        return piece
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._source.close()
 
 
 def _checked(answer: requests.Response, file: Path) -> requests.Response:

@@ -55,10 +55,10 @@ class SyntheticCore:
             offset += len(content)
         section_at = _HEADER_BYTES + count * _PROGRAM_HEADER_BYTES if extended else 0
         start = b"\x7fELF" + bytes([self.word_class, self.byte_order, 1, 0]) + bytes(8)
-        start += struct.pack(
-            (">" if self.byte_order == 2 else "<") + "HHIQQQIHHHHHH", self.kind, self.machine, 1, 0, _HEADER_BYTES, section_at, 0, 64, 56,
-            0xFFFF if extended else count, 64 if extended else 0, 1 if extended else 0, 0,
-        )  # fmt: skip
+        order = ">" if self.byte_order == 2 else "<"
+        start += struct.pack(f"{order}HHIQQQI", self.kind, self.machine, 1, 0, _HEADER_BYTES, section_at, 0)
+        start += struct.pack(f"{order}HHH", _HEADER_BYTES, _PROGRAM_HEADER_BYTES, 0xFFFF if extended else count)
+        start += struct.pack(f"{order}HHH", _SECTION_HEADER_BYTES if extended else 0, 1 if extended else 0, 0)
         section = struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, 0, 0, count, 0, 0) if extended else b""
         return start + b"".join(headers) + section + b"".join(bodies)
 

@@ -125,10 +125,8 @@ def _stand_in(name: str, element: str) -> bool:
 
 
 #: On .NET 8 the reference gives this field, declared with the outer type's parameter, the inner type's argument.
-_MIXED_UP = (
-    "Scenarios.Outer<System.String>+Inner<System.Collections.Generic.Dictionary<System.Int32, Scenarios.Outer<System.Guid>+Cell[]>>",
-    "A",
-)
+_CELLS = "System.Collections.Generic.Dictionary<System.Int32, Scenarios.Outer<System.Guid>+Cell[]>"
+_MIXED_UP = (f"Scenarios.Outer<System.String>+Inner<{_CELLS}>", "A")
 
 
 @pytest.mark.parametrize("name", ["zoo-net10", "finalizer-net9", "zoo-net8"])

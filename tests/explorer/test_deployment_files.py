@@ -1,0 +1,53 @@
+"""The compose file, the image and the documents say what is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_COMPOSE = yaml.safe_load((_PROJECT / "docker-compose.yml").read_text())
+_SERVICES = _COMPOSE["services"]
+
+
+def test_every_part_is_there_and_watched() -> None:
+    assert set(_SERVICES) == {"web", "worker", "beat", "db", "redis"}
+    assert all("healthcheck" in service for service in _SERVICES.values())
+
+
+def test_only_web_is_published() -> None:
+    assert [name for name, service in _SERVICES.items() if "ports" in service] == ["web"]
+
+
+def test_parts_wait_for_what_they_need() -> None:
+    for name in ("web", "worker", "beat"):
+        needed = _SERVICES[name]["depends_on"]
+        assert {"db", "redis"} <= set(needed)
+        assert all(need["condition"] == "service_healthy" for need in needed.values())
+
+
+def test_images_are_pinned() -> None:
+    images = [service["image"] for service in _SERVICES.values()]
+    assert all(re.search(r":\d+\.\d+", image) for image in images)
+    assert re.search(r"^FROM python:\d+\.\d+\.\d+-", (_PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_volumes_exist_and_web_and_worker_share_the_data() -> None:
+    used = {volume.split(":")[0] for service in _SERVICES.values() for volume in service.get("volumes", [])}
+    assert used == set(_COMPOSE["volumes"])
+    assert _SERVICES["web"]["volumes"] == _SERVICES["worker"]["volumes"] == ["data:/data"]
+
+
+def test_the_manual_lists_every_setting() -> None:
+    known = set(re.findall(r'"(EXPLORER_[A-Z_]+)"', (_PROJECT / "explorer" / "settings.py").read_text()))
+    listed = set(re.findall(r"`(EXPLORER_[A-Z_]+)`", (_PROJECT / "docs" / "operating.md").read_text()))
+    assert known <= listed
+    assert listed <= known
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in (_PROJECT / "README.md", *(_PROJECT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} → {target}"
