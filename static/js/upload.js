@@ -129,6 +129,7 @@
       this.told.classList.toggle("refused", Boolean(response));
       if (reason) {
         this.buttons.remove();
+        this.bar.remove();
         this.told.replaceChildren(element("b", { textContent: reason.what }), reason.where ? ` ${reason.where}.` : "", ` ${reason.remedy || ""}`);
       } else {
         this.pause.textContent = "Try again";
@@ -136,7 +137,6 @@
           ? `The server answered ${response.getStatus()}. What was sent is kept.`
           : "The connection was lost. What was sent is kept; trying again goes on from there.";
       }
-      document.dispatchEvent(new CustomEvent("explorer:refused"));
     }
 
     done() {
