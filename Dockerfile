@@ -19,4 +19,4 @@ USER explorer
 RUN NUMBA_CACHE_DIR=/data/kernels python -m analysis warm
 VOLUME /data
 EXPOSE 8000
-CMD ["python", "-m", "gunicorn", "explorer.wsgi:application", "--worker-class", "gthread", "--threads", "16", "--timeout", "120", "--bind", "0.0.0.0:8000"]
+CMD ["python", "-m", "gunicorn", "explorer.wsgi:application", "--worker-class", "gthread", "--threads", "16", "--timeout", "120", "--no-control-socket", "--bind", "0.0.0.0:8000"]

@@ -183,7 +183,7 @@ def _worker_command() -> list[str]:
 def _web_command(port: int) -> list[str]:
     return [
         sys.executable, "-m", "gunicorn", "explorer.wsgi:application", "--worker-class", "gthread", "--threads", "8",
-        "--timeout", "120", "--bind", f"127.0.0.1:{port}", "--log-level", "warning",
+        "--timeout", "120", "--bind", f"127.0.0.1:{port}", "--log-level", "warning", "--no-control-socket",
     ]  # fmt: skip
 
 
