@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from pytest_django import Settings
 
 from explorer.models import Role, Team, User
@@ -20,10 +21,20 @@ def own_data_directory(settings: Settings, tmp_path: Path) -> None:
     data = tmp_path / "data"
     settings.DATA_DIR = data
     settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR = data / "store", data / "uploads", data / "scratch"
+    settings.STATIC_ROOT = data / "static"
+    settings.STATIC_ROOT.mkdir(parents=True)
     settings.FREE_DISK_BYTES = 1 << 20
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """SQLite in a file, as the product has it: in memory, threads would share one connection's locks."""
+    database = connections["default"].settings_dict
+    if database["ENGINE"].endswith("sqlite3"):
+        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ class Dump(models.Model):
     original_name = models.CharField(max_length=255)
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
-    format = models.CharField(max_length=40, default="ELF core")
+    format = models.CharField(max_length=80, default="ELF core")
     uploaded_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="dumps")
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     service = models.CharField(max_length=100, blank=True)

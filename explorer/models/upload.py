@@ -25,7 +25,7 @@ class Upload(models.Model):
     environment = models.CharField(max_length=100, blank=True)
     length = models.BigIntegerField()
     offset = models.BigIntegerField(default=0)
-    format = models.CharField(max_length=40, blank=True)
+    format = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
     dump = models.ForeignKey(Dump, on_delete=models.SET_NULL, null=True, related_name="uploads")

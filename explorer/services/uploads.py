@@ -167,7 +167,7 @@ def _judge(upload: Upload, file: BinaryIO, position: int) -> None:
     if not seen.accepted:
         cancel_upload(upload=upload)
         raise UploadRefused(415, f"{seen.title}: {seen.reason}", where=upload.original_name, remedy=seen.remedy)
-    upload.format = (seen.title or seen.format)[:40]
+    upload.format = plain(seen.title or seen.format, 80)
 
 
 def finish(*, upload: Upload) -> Dump:
