@@ -105,6 +105,7 @@ class FreshDumps:
 
 
 def _run(*command: str | Path, settings: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, env={**os.environ, **(settings or {})}, capture_output=True, text=True)
+    # The lab unpacks itself with the Python of the project it is called from.
+    done = subprocess.run(command, env={**os.environ, **(settings or {})}, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, f"the lab failed: {' '.join(map(str, command))}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return done.stdout
