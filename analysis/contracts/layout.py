@@ -13,6 +13,8 @@ from analysis.errors import Corrupt
 
 #: Major versions with a bundled layout, newest first.
 MAJORS = (10, 9, 8)
+#: ``Layout.source`` of a layout that the dump's own descriptor was laid over.
+OWN_DESCRIPTOR = "the descriptor in this dump"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Layout:
         types = {name: {**self.types.get(name, {}), **own.types.get(name, {})} for name in {*self.types, *own.types}}
         return Layout(
             self.major, types, {**self.contracts, **own.contracts}, self.dac_table, self.verified_builds,
-            "the descriptor in this dump",
+            OWN_DESCRIPTOR,
         )  # fmt: skip
 
 

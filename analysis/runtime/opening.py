@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from analysis.contracts.dac_table import read_globals
 from analysis.contracts.descriptor import Descriptor, read_descriptor
-from analysis.contracts.layout import MAJORS, Layout, bundled_layout
+from analysis.contracts.layout import MAJORS, OWN_DESCRIPTOR, Layout, bundled_layout
 from analysis.contracts.locate import RuntimeModule, find_runtime
 from analysis.contracts.target import Target
 from analysis.errors import AnalysisError, Corrupt, MemoryFault, Unsupported
@@ -17,6 +17,7 @@ from analysis.runtime.loader import Module, read_modules
 from analysis.runtime.threads import thread_addresses
 from analysis.runtime.types import TypeSystem
 
+_FIRST_WITH_DESCRIPTOR = 9
 _CORE_LIBRARY = "System.Private.CoreLib"
 _FILE_VERSION = re.compile(r"^(\d+)\.(\d+)\.(\d+)\.\d+")
 _PACKAGE_VERSION = re.compile(r"^(\d+\.\d+\.\d+(?:-[\w.]+)?)")
@@ -36,27 +37,41 @@ class Runtime:
     failed_checks: list[str] = field(default_factory=list)
     unmade_checks: list[str] = field(default_factory=list)
 
+    @property
+    def doubts(self) -> list[str]:
+        """Everything that did not hold or could not be checked."""
+        return [*self.failed_checks, *self.unmade_checks]
+
 
 def open_runtime(core: ElfCore, images: list[MappedImage]) -> Runtime:
     """The runtime of ``core``. Raises Unsupported when there is none that can be read, Corrupt when none of the
     layouts fits what is in the dump."""
     module = find_runtime(core, images)
-    majors = _candidates(module)
-    descriptor, damage = _own_descriptor(core, module)
-    attempts: list[str] = [damage] if damage else []
+    descriptor, disbelief = _own_descriptor(core, module)
+    attempts, opened = list[str](), list[Runtime]()
     for own in (descriptor, None) if descriptor else (None,):
-        for major in majors:
-            if own is not None and major < 9:
+        for major in _candidates(module):
+            if own is not None and major < _FIRST_WITH_DESCRIPTOR:
                 continue
             try:
-                return _open(core, module, _layout(major, own), attempts)
+                opened.append(_open(core, module, _layout(major, own)))
+                break
             except AnalysisError as error:
                 attempts.append(f".NET {major} with {'its own descriptor' if own else 'the bundled layout'}: {error}")
-    raise Corrupt(
-        "the runtime's structures do not lie where any known layout expects them",
-        where="; ".join(attempts)[:1000],
-        remedy="If this is a preview or private build of .NET, its layout is not known here.",
-    )
+        if opened and not opened[0].doubts:
+            break
+        if own:
+            disbelief = "; ".join(opened[0].doubts if opened else attempts)
+    if not opened:
+        raise Corrupt(
+            "the runtime's structures do not lie where any known layout expects them",
+            where="; ".join([disbelief, *attempts] if disbelief and not descriptor else attempts)[:1000],
+            remedy="If this is a preview or private build of .NET, its layout is not known here.",
+        )
+    best = min(opened, key=lambda runtime: len(runtime.doubts))
+    if disbelief and best.layout_source != OWN_DESCRIPTOR:
+        best.failed_checks.insert(0, f"the descriptor in this dump is not believed: {disbelief}")
+    return best
 
 
 def _layout(major: int, own: Descriptor | None) -> Layout:
@@ -78,13 +93,29 @@ def _candidates(module: RuntimeModule) -> tuple[int, ...]:
 
 
 def _own_descriptor(core: ElfCore, module: RuntimeModule) -> tuple[Descriptor | None, str]:
+    """The descriptor in the dump, or None; with what speaks against it where it is there and not believed."""
     try:
-        return (read_descriptor(core.memory, module.descriptor.address) if module.descriptor else None), ""
+        own = read_descriptor(core.memory, module.descriptor.address) if module.descriptor else None
     except Corrupt as damage:
         return None, str(damage)
+    against = _contradiction(own, module) if own else ""
+    return (None, against) if against else (own, "")
 
 
-def _open(core: ElfCore, module: RuntimeModule, layout: Layout, attempts: list[str]) -> Runtime:
+def _contradiction(own: Descriptor, module: RuntimeModule) -> str:
+    """Where a descriptor gives a field another place than a build that was looked at before is known to have."""
+    for major in MAJORS:
+        layout = bundled_layout(major)
+        if major < _FIRST_WITH_DESCRIPTOR or module.build_id not in layout.verified_builds:
+            continue
+        for name, fields in own.types.items():
+            for field_name, offset in fields.items():
+                if layout.types.get(name, {}).get(field_name, offset) != offset:
+                    return f"it has {name}.{field_name} at {offset}, which is elsewhere in this build"
+    return ""
+
+
+def _open(core: ElfCore, module: RuntimeModule, layout: Layout) -> Runtime:
     """Try one layout. Raises when its anchors or CoreLib do not fit; lesser failures are listed in the result."""
     found = read_globals(core.memory, module.dac_table.address, module.dac_table.size, layout)
     target = Target(core.memory, layout, found, module)
@@ -92,9 +123,7 @@ def _open(core: ElfCore, module: RuntimeModule, layout: Layout, attempts: list[s
     version = _check_core_library(modules, layout.major)
     types = TypeSystem(target, modules)
     known = layout.verified_builds.get(module.build_id)
-    runtime = Runtime(
-        target, module.path_version or known or version, known is not None, modules, types, layout.source, list(attempts)
-    )
+    runtime = Runtime(target, module.path_version or known or version, known is not None, modules, types, layout.source)
     for subject, check in _CHECKS.items():
         try:
             problem = check(runtime)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from analysis.contracts.layout import bundled_layout
+from analysis.dump import Dump
 from analysis.limits import LIMITS
 from tests.analysis.comparison import RULES, Rule
 from tests.analysis.fresh_dumps import RECIPES, FreshDump, FreshDumps
@@ -35,6 +38,29 @@ def test_nothing_is_amiss(made: FreshDump) -> None:
 def test_a_full_dump_is_read_by_its_own_descriptor(fresh_dumps: FreshDumps) -> None:
     dump = fresh_dumps.get("full").dump
     assert (dump.kind, dump.runtime.layout_source) == ("full", "the descriptor in this dump")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_descriptor_with_a_wrong_offset_is_not_believed(
+    known: bool, fresh_dumps: FreshDumps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build seen before is held against its layout; of any other, the checks tell."""
+    made = fresh_dumps.get("full")
+    raw = made.path.read_bytes()
+    right, wrong = b'"EEClassOrCanonMT":40', b'"EEClassOrCanonMT":48'
+    assert raw.count(right) == 1
+    path = tmp_path / "lying.dmp"
+    path.write_bytes(raw.replace(right, wrong))
+    if not known:
+        builds = bundled_layout(made.dump.runtime.target.layout.major).verified_builds
+        monkeypatch.delitem(builds, made.dump.runtime.target.runtime.build_id)
+    dump = Dump(path)
+    assert dump.runtime.layout_source.startswith("the bundled layout")
+    (reason,) = dump.runtime.failed_checks
+    assert reason.startswith("the descriptor in this dump is not believed: ")
+    walked = dump.walk()
+    assert walked is not None
+    assert (walked.object_count, walked.gaps) == (made.reference["heap"]["objects"], [])
 
 
 def test_collectors_are_what_was_asked_for(fresh_dumps: FreshDumps) -> None:
