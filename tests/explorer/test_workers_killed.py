@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.conftest import engine_command
 from tests.explorer.fake_engine import STAGES
 from tests.explorer.served import ROOT, clean_environment, migrate, run_python
-from tests.explorer.test_analyses import is_running, wait_for_pid
+from tests.explorer.waiting_analyses import is_running, wait_for_pid
 
 MAKE_DUMP = """
 import io, sys
