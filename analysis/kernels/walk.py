@@ -46,7 +46,8 @@ def find_slot(table, shift, word):
         if table[slot, _KEY] == _ZERO:
             return np.int64(-1)
         slot = (slot + _ONE) & mask
-    return np.int64(slot)
+    # An empty slot's key is zero too: a zeroed word is no method table.
+    return np.int64(slot) if method_table != _ZERO else np.int64(-1)
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,56 @@ def test_half_a_file_says_that_it_is_half_a_file(name: str, share: float, tmp_pa
     path.write_bytes(raw[: int(len(raw) * share)])
     with pytest.raises(Corrupt, match="the file ends early"):
         analyse(path, tmp_path / "index", lambda stage, fraction, detail: None)
+
+
+def _objects(dump: Dump) -> dict[int, tuple[int, int]]:
+    """Address -> method table and size of each object but free blocks."""
+    walked = dump.walk()
+    assert walked is not None
+    columns, tables = walked.columns, walked.types.method_tables
+    rows = zip(columns.address.tolist(), columns.type.tolist(), columns.size.tolist(), strict=True)
+    return {address: (tables[kind], size) for address, kind, size in rows if kind}
+
+
+def test_an_overwritten_method_table_costs_its_objects_and_makes_none_up(tmp_path: Path) -> None:
+    source = bundled_dump("zoo-net10")
+    whole = Dump(source)
+    objects = _objects(whole)
+    table = next(table for table, _ in objects.values() if whole.runtime.types.name(table) == "Scenarios.Derived")
+    raw = bytearray(source.read_bytes())
+    at = _offset(whole, table)
+    raw[at : at + 64] = b"\xcc" * 64
+    path = tmp_path / "damaged.dmp"
+    path.write_bytes(raw)
+    state, reason = _coverage(path, tmp_path / "index")["heap"]
+    assert (state, "gaps of together" in reason) == ("partial", True)
+    found = _objects(Dump(path))
+    assert found.items() < objects.items()
+    assert table not in {kind for kind, _ in found.values()}
+    # An object alone between two that cannot be read is lost with them: the walk goes on where two follow each other.
+    assert len(found) > 0.85 * len(objects)
+
+
+def test_a_page_of_the_heap_that_was_cleared_is_a_gap_and_not_free_space(tmp_path: Path) -> None:
+    source = bundled_dump("zoo-net10")
+    whole = Dump(source)
+    walked, objects = whole.walk(), _objects(whole)
+    assert walked is not None
+    ((page, _),) = Counter(at // _PAGE for at in objects).most_common(1)
+    address = page * _PAGE
+    raw = bytearray(source.read_bytes())
+    at = _offset(whole, address)
+    raw[at : at + _PAGE] = bytes(_PAGE)
+    path = tmp_path / "cleared.dmp"
+    path.write_bytes(raw)
+    damaged = Dump(path)
+    found, rest = damaged.walk(), _objects(damaged)
+    assert found is not None
+    assert found.types.counts[0].sum() <= walked.types.counts[0].sum()
+    assert rest.items() < objects.items()
+    (gap,) = found.gaps
+    assert address <= gap.start < gap.end < address + 2 * _PAGE
+    assert {at for at in objects if not gap.start <= at < gap.end} == rest.keys()
 
 
 @pytest.mark.parametrize("seed", range(12))
