@@ -16,13 +16,13 @@ FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
 
 
 @pytest.fixture(autouse=True)
-def own_data_directory(settings: Settings, tmp_path: Path) -> None:
+def own_data_directory(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Files of one test in its own directory, static files by their plain names, passwords hashed fast, a broker in memory."""
-    data = tmp_path / "data"
+    data = tmp_path_factory.mktemp("data")
     settings.DATA_DIR = data
     settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR = data / "store", data / "uploads", data / "scratch"
     settings.STATIC_ROOT = data / "static"
-    settings.STATIC_ROOT.mkdir(parents=True)
+    settings.STATIC_ROOT.mkdir()
     settings.FREE_DISK_BYTES = 1 << 20
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
