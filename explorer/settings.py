@@ -33,7 +33,8 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 PUBLIC_URL: str = env.str("EXPLORER_PUBLIC_URL", default="")
 HTTPS = PUBLIC_URL.startswith("https://")
-ALLOWED_HOSTS: list[str] = env.list("EXPLORER_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+# Health checks and the supervisor ask on the loopback address, whatever name people use.
+ALLOWED_HOSTS: list[str] = [*env.list("EXPLORER_ALLOWED_HOSTS", default=[]), "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 
 INSTALLED_APPS = [

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from django.conf import settings
 from django.core.management import call_command
@@ -24,6 +28,8 @@ from explorer.services.teams import first_administrator
 _LONGEST_SOCKET_PATH = 100
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+_SIGNAL_WHEN_PARENT_ENDS = 1  # PR_SET_PDEATHSIG of prctl(2)
+_LIBC = ctypes.CDLL(None)  # loaded before the fork: little is safe between fork and exec
 _Say = Callable[[str], None]
 
 
@@ -39,6 +45,7 @@ class Supervisor:
     say: _Say
     stopping: bool = False
     _children: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+    _lock: IO[str] | None = None
     _runtime: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="dump-explorer-")))
 
     def run(self) -> None:
@@ -46,6 +53,8 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._asked_to_stop)
         signal.signal(signal.SIGINT, self._asked_to_stop)
         try:
+            self._take_data_directory()
+            self._check_port()
             self._prepare()
             environment = {**os.environ, "EXPLORER_BROKER_URL": self._broker()}
             self._start("worker", _worker_command(), environment)
@@ -56,8 +65,25 @@ class Supervisor:
         finally:
             self._stop()
 
-    def _prepare(self) -> None:
+    def _take_data_directory(self) -> None:
+        """One server for each data directory: two brokers would write into one log. The lock ends with the process."""
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+        self._lock = (settings.DATA_DIR / "server.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StartFailed(f"A server already runs with the data in {settings.DATA_DIR}.") from error
+
+    def _check_port(self) -> None:
+        """Say it now: another program that answers there would be taken for our own web server."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError as error:
+                raise StartFailed(f"Port {self.port} is in use: choose another, as in  make run PORT={self.port + 1}") from error
+
+    def _prepare(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
         self.say("Compiling the kernels, once …" if not _kernels_ready() else "Kernels are compiled.")
@@ -98,6 +124,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         self._children.append((name, child))
 
@@ -153,6 +180,14 @@ class Supervisor:
                 child.wait(timeout=max(deadline - time.monotonic(), 0.5))
             _kill_group(child)
         shutil.rmtree(self._runtime, ignore_errors=True)
+        if self._lock:
+            self._lock.close()
+
+
+def _end_with_parent() -> None:
+    """Runs in a child before its program: when the supervisor is killed, nothing goes on without it."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_SIGNAL_WHEN_PARENT_ENDS, signal.SIGTERM)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:

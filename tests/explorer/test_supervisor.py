@@ -38,8 +38,8 @@ def _said(process: subprocess.Popen[str], until: str, seconds: float = 120) -> s
 
 
 @contextmanager
-def _server(data: Path, port: int) -> Iterator[subprocess.Popen[str]]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("EXPLORER_")}
+def _server(data: Path, port: int, **more: str) -> Iterator[subprocess.Popen[str]]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("EXPLORER_")} | more
     _KERNELS.mkdir(parents=True, exist_ok=True)
     data.mkdir(exist_ok=True)
     if not (data / "kernels").exists():
@@ -120,3 +120,28 @@ def test_a_child_that_dies_ends_the_server_with_a_message(tmp_path: Path) -> Non
         assert "worker" in said
         assert process.wait(timeout=30) != 0
     assert _processes_of(data) == []
+
+
+def test_a_second_server_on_the_same_data_or_port_says_why_it_does_not_start(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", _free_port()
+    with _server(data, port) as first:
+        _said(first, "one-time password")
+        with _server(data, _free_port()) as second:
+            assert "already runs" in _said(second, "already runs", 30)
+            assert second.wait(timeout=30) != 0
+        with _server(tmp_path / "other", port) as third:
+            assert f"Port {port} is in use" in _said(third, "in use", 30)
+            assert third.wait(timeout=30) != 0
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
+
+
+def test_a_public_server_whose_supervisor_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", _free_port()
+    public = {"EXPLORER_PUBLIC_URL": "https://dumps.example.com", "EXPLORER_ALLOWED_HOSTS": "dumps.example.com"}
+    with _server(data, port, **public) as process:
+        _said(process, "one-time password")  # it became ready: the loopback address is answered besides the public name
+        process.kill()
+        deadline = time.monotonic() + 30
+        while left := _processes_of(data):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.2)
