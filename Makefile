@@ -1,6 +1,7 @@
 # make run     everything on this machine: http://127.0.0.1:8000
 # make test    all tests
 # make check   formatting, types, layers, templates, migrations, deployment settings
+# make warm    compile the kernels ahead (make run does it too)
 # make bench   speed against the reference reader (needs ../shared/lab)
 
 SHELL := /bin/bash
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: install install-dev run test check bench clean
+.PHONY: install install-dev run test check warm bench clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -43,6 +44,9 @@ check: install-dev
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	EXPLORER_PUBLIC_URL=https://dumps.example.com EXPLORER_ALLOWED_HOSTS=dumps.example.com \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+warm: install
+	NUMBA_CACHE_DIR="$${EXPLORER_DATA_DIR:-data}/kernels" $(BIN)/python -m analysis warm
 
 bench: install
 	$(BIN)/python -m benchmarks.heap 5

@@ -91,7 +91,9 @@ class _Uploader:
         failures = 0
         while offset < size:
             try:
-                offset = self._send(location, file, offset, min(_PIECE_BYTES, size - offset))
+                if failures:
+                    offset = self._offset(location, file)
+                offset = self._send(location, file, offset, min(_PIECE_BYTES, size - offset)) if offset < size else offset
                 failures = 0
             except requests.ConnectionError as error:
                 failures += 1
@@ -100,7 +102,7 @@ class _Uploader:
                         f"{file.name}: the connection was lost; run the command again to go on ({error})"
                     ) from error
                 time.sleep(_SECONDS_BETWEEN_TRIES)
-                offset = self._offset(location)
+                continue
             rate = (offset - first) / max(time.monotonic() - began, 0.001)
             _say(f"{file.name}: {offset / size:.0%} of {size:,} bytes, {rate / 1e6:.0f} MB/s", aside=True)
         _forget(key)
@@ -132,8 +134,8 @@ class _Uploader:
             answer = self._session.patch(location, data=part, headers=headers)
         return int(_checked(answer, file).headers["Upload-Offset"])
 
-    def _offset(self, location: str) -> int:
-        return int(self._session.head(location).headers["Upload-Offset"])
+    def _offset(self, location: str, file: Path) -> int:
+        return int(_checked(self._session.head(location), file).headers["Upload-Offset"])
 
 
 class _Part:
