@@ -99,6 +99,11 @@ def _damage(kind: str) -> Iterator[None]:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, struct.error, NotImplementedError) as error:
         raise Corrupt(f"the {kind} archive is damaged or cut off", where=str(error), remedy=_COPY_AGAIN) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # A directory that points in front of the file makes zipfile seek to a negative place.
+        raise Corrupt(f"the {kind} archive points outside itself", where=str(error), remedy=_COPY_AGAIN) from error
 
 
 def _gzip_chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ from explorer.services import analyses
 from explorer.services.plain_text import file_name, plain
 
 _PIECE_BYTES = 1 << 20
-_SAVED_EVERY_BYTES = 16 << 20
+_SAVED_EVERY_BYTES = 64 << 20
 _SNIFFED_BYTES = 1 << 20
 
 
