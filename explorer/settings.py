@@ -11,6 +11,8 @@ from csp.constants import NONE, SELF
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
+if (BASE_DIR / ".env").exists():
+    env.read_env(BASE_DIR / ".env")  # variables that are set already win
 
 DEBUG = env.bool("EXPLORER_DEBUG", default=False)
 DATA_DIR = Path(env.str("EXPLORER_DATA_DIR", default=str(BASE_DIR / "data"))).resolve()

@@ -48,6 +48,11 @@ def test_manual_and_example_list_exactly_the_settings() -> None:
     assert sorted(offered) == sorted(known)
 
 
+def test_settings_in_an_env_file_reach_the_containers() -> None:
+    for name in ("web", "worker", "beat"):
+        assert _SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     for document in (_PROJECT / "README.md", *(_PROJECT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
