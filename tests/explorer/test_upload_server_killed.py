@@ -75,10 +75,10 @@ class Throttled:
 
 
 def test_an_upload_survives_servers_that_are_killed(server: Server, headers: dict[str, str]) -> None:
-    content = core_bytes(70 * MEGABYTE)
+    content = core_bytes(210 * MEGABYTE)
     address = create(server, headers, len(content))
     offsets = [0]
-    for kill_after in (36 * MEGABYTE, 18 * MEGABYTE):
+    for kill_after in (80 * MEGABYTE, 80 * MEGABYTE):
         body = Throttled(content[offsets[-1] :], kill_after, server)
         with suppress(requests.ConnectionError):
             patch(address, headers, offsets[-1], body)
