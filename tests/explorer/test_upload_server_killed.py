@@ -68,7 +68,7 @@ class Throttled:
         if self.kill_at and self.at >= self.kill_at:
             self.server.kill()
             self.kill_at = 0
-        time.sleep(0.005)
+        time.sleep(0.0008)
         piece = self.content[self.at : self.at + min(size, 256 << 10) if size > 0 else None]
         self.at += len(piece)
         return piece
