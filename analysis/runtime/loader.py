@@ -6,6 +6,7 @@ assembly is in every dump type, so names never need files.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -14,7 +15,7 @@ from analysis.contracts.target import Target
 from analysis.errors import AnalysisError, Corrupt, MemoryFault, OverLimit
 from analysis.limits import LIMITS
 from analysis.runtime.metadata import Metadata
-from analysis.runtime.pe_image import PeImage
+from analysis.runtime.pe_image import CodeView, PeImage
 
 _MAPPED_LAYOUT = 1
 _MAXIMUM_METADATA_BYTES = 256 << 20
@@ -49,7 +50,8 @@ class Module:
     @property
     def name(self) -> str:
         """File name, or what the metadata calls a module that has no file."""
-        return PurePosixPath(self.path.replace("\\", "/")).name or (self.metadata.module_name if self.metadata else "")
+        file_name = PurePosixPath(self.path.replace("\\", "/")).name
+        return file_name or self._told(lambda: self.metadata.module_name if self.metadata else "")
 
     @property
     def metadata_address(self) -> int:
@@ -68,6 +70,38 @@ class Module:
         except AnalysisError as error:
             self.problems.append(str(error))
             return None
+
+    @cached_property
+    def assembly_name(self) -> str:
+        """Simple name of the assembly, "" where the metadata does not tell."""
+        return self._told(lambda: self.metadata.assembly_name if self.metadata else "")
+
+    @cached_property
+    def assembly_version(self) -> str:
+        """Version of the assembly, "" where the metadata does not tell."""
+        return self._told(lambda: self.metadata.assembly_version if self.metadata else "")
+
+    @cached_property
+    def mvid(self) -> str:
+        """Module version id, "" where the metadata does not tell."""
+        return self._told(lambda: self.metadata.mvid if self.metadata else "")
+
+    @cached_property
+    def code_view(self) -> CodeView | None:
+        """Which PDB the image names, None where it names none or cannot be read."""
+        try:
+            return self.pe.code_view if self.pe else None
+        except AnalysisError as error:
+            self.problems.append(str(error))
+            return None
+
+    def _told(self, ask: Callable[[], str]) -> str:
+        """An answer, or "" with the reason in ``problems``: one damaged module must not end the analysis of all."""
+        try:
+            return ask()
+        except AnalysisError as error:
+            self.problems.append(str(error))
+            return ""
 
     def _image_metadata(self) -> bytes:
         if not self.metadata_address or self.metadata_size > _MAXIMUM_METADATA_BYTES:

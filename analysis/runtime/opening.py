@@ -140,7 +140,7 @@ def _check_core_library(modules: list[Module], major: int) -> str:
     """The version CoreLib's metadata names. Raises Corrupt when the first modules do not contain a fitting CoreLib."""
     for module in modules[:4]:
         metadata = module.metadata
-        if metadata is None or metadata.assembly_name != _CORE_LIBRARY:
+        if metadata is None or module.assembly_name != _CORE_LIBRARY:
             continue
         if metadata.assembly_version.split(".")[0] != str(major):
             raise Corrupt(f"{_CORE_LIBRARY} has version {metadata.assembly_version}", where=f"layout of .NET {major}")

@@ -82,7 +82,7 @@ class TypeResolver:
 
     def __init__(self, types: TypeSystem) -> None:
         self._types, self._target = types, types.target
-        self._core = next((m for m in types.modules.values() if m.metadata and m.metadata.assembly_name == _CORE_LIBRARY), None)
+        self._core = next((m for m in types.modules.values() if m.assembly_name == _CORE_LIBRARY), None)
         self._instantiations: dict[_Instantiation, int] | None = None
 
     def resolve_field(self, signature: bytes, module: Module | None, arguments: tuple[int, ...]) -> int:

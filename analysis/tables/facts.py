@@ -22,7 +22,7 @@ _TAKE_A_HEAP_DUMP = (
 
 def build_summary(dump: Dump, walked: HeapWalk | None, stages: list[tuple[str, float]]) -> dict[str, Any]:
     """facts/summary.json; a part that could not be read is null."""
-    runtime, core, threads = dump.runtime, dump.core, dump.threads.threads
+    runtime, core = dump.runtime, dump.core
     located = runtime.target.runtime
     heap = dump.gc_heap
     return {
@@ -34,14 +34,7 @@ def build_summary(dump: Dump, walked: HeapWalk | None, stages: list[tuple[str, f
             "architecture": "x64",
             "operating_system": "Linux",
         },
-        "process": {
-            "pid": core.process.pid,
-            "name": core.process.name,
-            "path": dump.images[0].path if dump.images else "",
-            "command_line": core.process.command_line,
-            "signal": _signal(dump),
-            "threads": len(core.threads),
-        },
+        "process": _process(dump),
         "runtime": {
             "name": ".NET",
             "version": runtime.version,
@@ -57,19 +50,36 @@ def build_summary(dump: Dump, walked: HeapWalk | None, stages: list[tuple[str, f
         },
         "heap": None if walked is None or isinstance(heap, AnalysisError) else _heap(heap, walked),
         "generations": [] if walked is None or isinstance(heap, AnalysisError) else _generations(heap, walked),
-        "threads": {
-            "managed": len(threads),
-            "dead": sum(_DEAD_STATE in t.state_words for t in threads),
-            "background": sum(_BACKGROUND_STATE in t.state_words for t in threads),
-            "pool_workers": sum("pool worker" in t.roles for t in threads),
-            "with_exception": sum(bool(t.exception) for t in threads),
-        },
+        "threads": _threads(dump),
         "analysis": {
             "seconds": round(sum(seconds for _, seconds in stages), 3),
             "stages": [{"name": name, "seconds": round(seconds, 3)} for name, seconds in stages],
             "engine_version": ENGINE_VERSION,
         },
     }  # fmt: skip
+
+
+def _process(dump: Dump) -> dict[str, Any]:
+    process = dump.core.process
+    return {
+        "pid": process.pid,
+        "name": process.name,
+        "path": dump.images[0].path if dump.images else "",
+        "command_line": process.command_line,
+        "signal": _signal(dump),
+        "threads": len(dump.core.threads),
+    }
+
+
+def _threads(dump: Dump) -> dict[str, int]:
+    threads = dump.threads.threads
+    return {
+        "managed": len(threads),
+        "dead": sum(_DEAD_STATE in t.state_words for t in threads),
+        "background": sum(_BACKGROUND_STATE in t.state_words for t in threads),
+        "pool_workers": sum("pool worker" in t.roles for t in threads),
+        "with_exception": sum(bool(t.exception) for t in threads),
+    }
 
 
 def _signal(dump: Dump) -> str | None:

@@ -21,18 +21,18 @@ _VERSION_IN_PATH = re.compile(r"/(\d+\.\d+\.\d+[^/]*)/[^/]+$")
 def write_modules(writer: IndexWriter, dump: Dump, use: ModuleUse | None) -> None:
     """modules: everything the runtime has loaded, in its own order."""
     modules = dump.runtime.modules
-    views = [module.pe.code_view if module.pe else None for module in modules]
+    views = [module.code_view for module in modules]
     writer.table("modules", {
         "address": [m.address for m in modules],
         "name": [m.name for m in modules],
         "path": [m.path for m in modules],
-        "assembly": [m.metadata.assembly_name if m.metadata else "" for m in modules],
-        "version": [m.metadata.assembly_version if m.metadata else "" for m in modules],
+        "assembly": [m.assembly_name for m in modules],
+        "version": [m.assembly_version for m in modules],
         "image_base": [m.image_base for m in modules],
         "size": [m.size for m in modules],
         "metadata": [m.metadata_address for m in modules],
         "metadata_size": [m.metadata_size for m in modules],
-        "mvid": [m.metadata.mvid if m.metadata else "" for m in modules],
+        "mvid": [m.mvid for m in modules],
         "pdb_id": [view.pdb_id if view else "" for view in views],
         "pdb_path": [view.path if view else "" for view in views],
         "dynamic": [m.dynamic for m in modules],

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analysis.dump import Dump
 from analysis.errors import AnalysisError, Corrupt
 from analysis.memory.elf_core import ElfCore, open_elf_core
 from analysis.runtime.metadata import Metadata
@@ -187,6 +188,16 @@ def test_names_are_cut() -> None:
 
 
 # Damage
+
+
+def test_a_damaged_name_of_one_module_does_not_end_the_analysis() -> None:
+    made = small_module()
+    made.tables[0x20].clear()
+    made.row(0x20, "IHHHHIHHH", 0, 3, 1, 4, 1, 0, 0, 0xFFF0, 0)
+    module = Dump(bundled_dump("zoo-mini-net10")).runtime.modules[1]
+    module.metadata = Metadata(made.build())
+    assert (module.assembly_name, module.assembly_version) == ("", "3.1.4.1")
+    assert "behind its heap" in module.problems[-1]
 
 
 def _read_everything(raw: bytes) -> None:
