@@ -107,7 +107,7 @@ def write_fields(writer: IndexWriter, dump: Dump, walked: HeapWalk, progress: Ca
         "type", "name", "type_name", "element", "offset", "size", "is_static", "declared_by")}  # fmt: skip
     lost = 0
     for kind, address in enumerate(walked.types.method_tables):
-        if kind == 0 or walked.types.component_size[kind]:
+        if kind == 0 or (walked.types.component_size[kind] and address != dump.runtime.types.string_method_table):
             continue
         try:
             found = (*dump.fields.instance_fields(address), *dump.fields.static_fields(address))
