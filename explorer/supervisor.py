@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import shutil
@@ -23,13 +22,12 @@ from typing import IO
 from django.conf import settings
 from django.core.management import call_command
 
+from explorer.child_processes import end_with_parent
 from explorer.services.teams import first_administrator
 
 _LONGEST_SOCKET_PATH = 100
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
-_SIGNAL_WHEN_PARENT_ENDS = 1  # PR_SET_PDEATHSIG of prctl(2)
-_LIBC = ctypes.CDLL(None)  # loaded before the fork: little is safe between fork and exec
 _Say = Callable[[str], None]
 
 
@@ -124,7 +122,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_supervisor,
             )
         self._children.append((name, child))
 
@@ -184,13 +182,12 @@ class Supervisor:
             self._lock.close()
 
 
-def _end_with_parent() -> None:
+def _end_with_supervisor() -> None:
     """Runs in a child before its program: when the supervisor is killed, nothing goes on without it.
 
     SIGQUIT ends the worker at once; SIGTERM would let it wait for a broker that ends in the same moment.
     """
-    if sys.platform == "linux":
-        _LIBC.prctl(_SIGNAL_WHEN_PARENT_ENDS, signal.SIGQUIT)
+    end_with_parent(signal.SIGQUIT)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:

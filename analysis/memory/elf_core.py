@@ -27,7 +27,7 @@ _PT_LOAD, _PT_NOTE, _PN_XNUM = 1, 4, 0xFFFF
 #: Formats that are dumps, though not ones this version reads.
 _RECOGNISED = frozenset({"elf_core", "minidump", "gcdump", "mach_o_core", "nettrace", "kernel_dump", "hprof"})
 _SNIFFED_BYTES = 1 << 16
-_NT_PRSTATUS, _NT_PRPSINFO, _NT_AUXV, _NT_SIGINFO, _NT_FILE = 1, 3, 6, 0x53494749, 0x46494C45
+_NT_PRSTATUS, _NT_PRPSINFO, _NT_AUXV, _NT_FILE = 1, 3, 6, 0x46494C45
 _OSABI_GNU = 3
 _PRSTATUS_SIGNAL, _PRSTATUS_PID, _PRSTATUS_REGISTERS = 12, 32, 112
 _REGISTERS = (

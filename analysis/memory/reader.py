@@ -102,10 +102,6 @@ class Memory:
         except MemoryFault:
             return None
 
-    def c_string(self, address: int, limit: int = 4096) -> str:
-        """UTF-8 text up to the first NUL or ``limit`` bytes; raises MemoryFault when its first byte is absent."""
-        return self._until(address, limit, b"\0").decode("utf-8", "replace")
-
     def utf16_string(self, address: int, limit: int = 4096) -> str:
         """UTF-16 text up to the first NUL character or ``limit`` bytes."""
         raw = bytearray()
@@ -118,18 +114,6 @@ class Memory:
             if len(piece) < 256:
                 break
         return bytes(raw[: len(raw) & ~1]).decode("utf-16-le", "replace")
-
-    def _until(self, address: int, limit: int, stop: bytes) -> bytes:
-        raw = b""
-        while len(raw) < limit:
-            piece = self._some(address + len(raw), min(256, limit - len(raw)))
-            end = piece.find(stop)
-            if end >= 0:
-                return raw + piece[:end]
-            raw += piece
-            if len(piece) < 256:
-                break
-        return raw
 
     def _some(self, address: int, length: int) -> bytes:
         """At least one and at most ``length`` bytes at ``address``, as many as the captured range holds."""

@@ -15,7 +15,7 @@ from analysis.runtime.signatures import ELEMENT_NAMES, FieldType, field_type
 from analysis.runtime.type_resolver import TypeResolver
 from analysis.runtime.types import TypeInfo, TypeSystem
 
-_STATIC, _THREAD_LOCAL, _RVA = 1 << 24, 1 << 25, 1 << 26
+_STATIC, _THREAD_LOCAL = 1 << 24, 1 << 25
 _OFFSET_MASK, _TYPE_SHIFT = (1 << 27) - 1, 27
 _CLASS = 0x12
 _MAXIMUM_STRUCT_DEPTH = 32

@@ -14,7 +14,7 @@ from analysis.contracts.target import Target
 from analysis.errors import Corrupt, MemoryFault, OverLimit
 from analysis.limits import LIMITS
 
-GENERATION_0, GENERATION_1, GENERATION_2, LARGE, PINNED, FROZEN = range(6)
+LARGE, PINNED, FROZEN = 3, 4, 5  # places in the index's GENERATIONS; the three before them are 0, 1 and 2
 _READ_ONLY_SEGMENT = 1
 _SERVER_HEAP_TYPE = 2
 # Positions in gc_heap_field_offsets and generation_field_offsets (gc/dac_gcheap_fields.h, gc/dac_generation_fields.h).

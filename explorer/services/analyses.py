@@ -23,7 +23,7 @@ from kombu.exceptions import OperationalError
 
 from analysis.archives import unpack
 from analysis.errors import AnalysisError, Corrupt
-from analysis.index import Index, open_index
+from analysis.index import open_index
 from analysis.sniff import sniff
 from explorer.models import Analysis, Dump, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
@@ -261,11 +261,6 @@ def delete_dump(*, dump: Dump) -> None:
     directory = dump.directory
     dump.delete()
     shutil.rmtree(directory, ignore_errors=True)
-
-
-def index_of(analysis: Analysis) -> Index:
-    """The published index of a finished analysis. Raises analysis.errors.Corrupt when it is damaged."""
-    return open_index(analysis.index_directory)
 
 
 def _lease_end() -> datetime:

@@ -5,7 +5,6 @@ Its standard output is JSON lines (``analysis.__main__``); its standard error is
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import os
@@ -23,14 +22,13 @@ from typing import IO, Any, Protocol
 
 from django.conf import settings
 
+from explorer.child_processes import end_with_parent
 from explorer.services.plain_text import plain, without_nul
 
 _REFUSED = 3
 _HEARTBEAT_SECONDS = 3.0
 _PROGRESS_SECONDS = 0.5
 _LINE_BYTES = 1 << 16
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
-_LIBC = ctypes.CDLL(None)  # loaded before the fork: little is safe between fork and exec
 _LOG_BYTES = 20_000
 _OPEN_FILES = 256
 _INDEX_BYTES_LIMIT = 64 << 30
@@ -171,7 +169,7 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 def _limit() -> None:
     """Runs in the child before the engine: what it may use at most, and that it ends with the worker that started it."""
-    _LIBC.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     for kind, limit in (
         (resource.RLIMIT_DATA, settings.ANALYSIS_MEMORY_BYTES),
         (resource.RLIMIT_CPU, settings.ANALYSIS_SECONDS * 2),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from analysis.index import open_index
 from explorer.models import Analysis, Dump, State
 from explorer.services import analyses
 from explorer.services.samples import SAMPLE, add_sample
@@ -57,7 +58,7 @@ def test_the_sample_becomes_a_result(team, bob, reference: dict) -> None:
     assert row.dump_kind == "heap"
     assert row.process_name
     assert add_sample(user=bob, team=team) == row.dump
-    index = analyses.index_of(row)
+    index = open_index(row.index_directory)
     assert len(index.column("objects", "address")) == heap["objects"]
 
 
@@ -68,7 +69,7 @@ def test_a_truncated_copy_ends_with_words(team, bob, content: bytes, share: floa
         assert row.error_what and row.error_code not in ("engine_crashed", "gave_up"), row.log
     else:
         assert row.state == State.DONE
-        items = analyses.index_of(row).facts("coverage")["items"]
+        items = open_index(row.index_directory).facts("coverage")["items"]
         assert any(item["state"] != "complete" and item["reason"] for item in items)
 
 

@@ -30,13 +30,15 @@ from explorer.services import analyses
 analyses.run("{analysis}")
 """
 REAP_AND_RUN = """
+from analysis.index import open_index
 from explorer.models import Analysis
 from explorer.services import analyses
 analyses.reap()
 before = Analysis.objects.get(pk="{analysis}").state
 analyses.run("{analysis}")
 row = Analysis.objects.get(pk="{analysis}")
-print(before, row.state, row.attempts, len(list(row.dump.directory.glob("index-*"))), analyses.index_of(row).rows["types"])
+types = open_index(row.index_directory).rows["types"]
+print(before, row.state, row.attempts, len(list(row.dump.directory.glob("index-*"))), types)
 """
 
 
