@@ -268,6 +268,13 @@ def _write_threads(writer: IndexWriter, names: list[str]) -> None:
             "finalizer": [False] * total,
             "exception_type": ["System.InvalidOperationException" if n == 1 else "" for n in range(total)],
             "exception_address": [HEAP_START if n == 1 else 0 for n in range(total)],
+            "first_frame": [0] * total,
+            "frames": [0] * total,
+            "stopped": [""] * total,
+            "stack_group": [-1] * total,
+            "merged_leaf": [-1] * total,
+            "top_own_frame": [-1] * total,
+            "doing": [""] * total,
         },
     )
 

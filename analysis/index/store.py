@@ -95,6 +95,9 @@ class IndexWriter:
             if name not in self._rows:
                 empty: dict[str, Any] = {column.name: [] for column in TABLES[name].columns}
                 self.table(name, empty)
+        for name in FACTS:
+            if not (self.directory / "facts" / f"{name}.json").exists():
+                self.facts(name, {})
         files = {
             str(path.relative_to(self.directory)): path.stat().st_size
             for part in ("columns", "facts")

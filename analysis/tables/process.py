@@ -92,4 +92,11 @@ def write_threads(writer: IndexWriter, dump: Dump) -> None:
         "finalizer": [t.finalizer for t in threads],
         "exception_type": [t.exception_type for t in threads],
         "exception_address": [t.exception for t in threads],
+        "first_frame": [0] * len(threads),
+        "frames": [0] * len(threads),
+        "stopped": [""] * len(threads),
+        "stack_group": [-1] * len(threads),
+        "merged_leaf": [-1] * len(threads),
+        "top_own_frame": [-1] * len(threads),
+        "doing": [""] * len(threads),
     })  # fmt: skip

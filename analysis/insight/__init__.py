@@ -1,0 +1,1 @@
+"""What a person wants to know: merged stacks, who waits for whom, what is wrong."""
