@@ -1,7 +1,7 @@
 """Find the runtime's globals through ``g_dacTable``, the exported table of their addresses.
 
 The table's order follows ``inc/dacvars.h`` and changes with servicing, so two slots are recognised by what they
-point at and the others are taken relative to them.
+point at and the others are taken relative to them. Slot 0 is the map from code addresses to code.
 """
 
 from __future__ import annotations
@@ -34,7 +34,19 @@ def read_globals(memory: Memory, table: int, size_bytes: int, layout: Layout) ->
     if string is not None:
         found["StringMethodTable"] = slots[string]
         found.update(_relative(slots, string, layout.dac_table.after_string_method_table))
+    found["CodeRangeMap"] = slots[0]
+    found.update(_vtables(memory, slots, found.get("AppDomain", 0), layout.dac_table.vtables_from_app_domain))
     return found
+
+
+def _vtables(memory: Memory, slots: tuple[int, ...], app_domain: int, names: list[str]) -> dict[str, int]:
+    """``vtable of <class>`` -> address. They lie behind the vtable that the application domain itself begins with."""
+    instance = memory.try_pointer(app_domain) if app_domain else None
+    first = memory.try_pointer(instance) if instance else None
+    if not names or not first or first not in slots:
+        return {}
+    place = slots.index(first)
+    return {f"vtable of {name}": slot for name, slot in zip(names, slots[place:], strict=False) if name}
 
 
 def _relative(slots: tuple[int, ...], anchor: int, names: dict[str, int]) -> dict[str, int]:

@@ -19,11 +19,17 @@ OWN_DESCRIPTOR = "the descriptor in this dump"
 
 @dataclass(frozen=True, slots=True)
 class DacTableLayout:
-    """Positions of globals in ``g_dacTable`` relative to two slots that are found by what they point at."""
+    """Positions of globals in ``g_dacTable`` relative to slots that are found by what they point at.
+
+    ``vtables_from_app_domain``: classes whose vtables fill the end of the table, from AppDomain's on ("" for one of no
+    interest). ``frame_identifiers``: where a Frame begins with a small number instead of a vtable, the names by number.
+    """
 
     slot_count: int
     after_gc_dac_globals: dict[str, int]
     after_string_method_table: dict[str, int]
+    vtables_from_app_domain: list[str]
+    frame_identifiers: list[str]
 
 
 @dataclass(frozen=True, slots=True)
