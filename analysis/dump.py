@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,12 @@ from analysis.memory.elf_core import ElfCore, open_elf_core
 from analysis.memory.images import MappedImage, mapped_images
 from analysis.runtime.fields import FieldReader
 from analysis.runtime.gc_heap import GcHeap, read_allocation_context, read_gc_heap
+from analysis.runtime.native_frames import NativeCode
 from analysis.runtime.objects import ObjectReader
 from analysis.runtime.opening import Runtime, open_runtime
+from analysis.runtime.stack_frames import ThreadStack
+from analysis.runtime.stack_roots import StackRoots
+from analysis.runtime.stack_walk import StackWalker
 from analysis.runtime.threads import ThreadList, read_threads
 
 #: Below this share of captured heap bytes a dump counts as one without a heap (mini and triage dumps keep stack pages only).
@@ -82,6 +87,40 @@ class Dump:
             right - left for s in heap.segments for left, right, _ in self.core.memory.segments.between(s.start, s.end)
         )
         return HeapShare(captured, sum(segment.end - segment.start for segment in heap.segments))
+
+    @cached_property
+    def stack_walker(self) -> StackWalker:
+        """Code, methods and unwinding of this dump, shared by all threads."""
+        roots = StackRoots(self.runtime.target, self._in_heap, self._is_object)
+        return StackWalker(self.runtime.types, NativeCode(self.core.memory, self.images), roots)
+
+    @cached_property
+    def stacks(self) -> list[ThreadStack]:
+        """The stacks of all managed threads in their order, then of the threads the runtime does not manage."""
+        states = {state.os_id: state for state in self.core.threads}
+        stacks = []
+        for thread in self.threads.threads:
+            state = states.pop(thread.os_id, None) if thread.os_id else None
+            stacks.append(self.stack_walker.walk(thread, state) if thread.os_id else ThreadStack(thread, 0))
+        return stacks + [self.stack_walker.walk(None, state) for state in states.values()]
+
+    @cached_property
+    def _heap_ranges(self) -> tuple[list[int], list[int]]:
+        heap = self.gc_heap
+        found = [] if isinstance(heap, AnalysisError) else sorted((segment.start, segment.end) for segment in heap.segments)
+        return [start for start, _ in found], [end for _, end in found]
+
+    def _in_heap(self, address: int) -> bool:
+        starts, ends = self._heap_ranges
+        place = bisect_right(starts, address) - 1
+        return place >= 0 and address < ends[place]
+
+    def _is_object(self, address: int) -> bool:
+        try:
+            self.objects.type_of(address)
+        except AnalysisError:
+            return False
+        return True
 
     def walk(self, progress: Callable[[float], None] = lambda fraction: None) -> HeapWalk | None:
         """A walk of the heap, or None for a dump that was taken without it."""

@@ -21,6 +21,16 @@ class Limits:
     regions: int = 4_000_000
     gaps: int = 100_000
     heaps: int = 4_096
+    code_ranges: int = 100_000
+    runtime_functions: int = 16_000_000
+    hash_buckets: int = 16_000_000
+    funclets: int = 10_000
+    frames_per_thread: int = 500_000
+    explicit_frames: int = 100_000
+    unwind_codes: int = 10_000
+    signature_bytes: int = 65_536
+    gc_slots: int = 100_000
+    sync_blocks: int = 16_000_000
     read_bytes: int = 1 << 30
     archive_window_bytes: int = 128 << 20
     archive_directory_bytes: int = 1 << 20

@@ -13,7 +13,9 @@ from analysis.errors import MemoryFault
 from analysis.memory.reader import Memory
 
 _PT_LOAD, _PT_DYNAMIC, _PT_NOTE = 1, 2, 4
-_DT_HASH, _DT_STRTAB, _DT_SYMTAB, _DT_GNU_HASH = 4, 5, 6, 0x6FFFFEF5
+_DT_HASH, _DT_STRTAB, _DT_SYMTAB, _DT_STRSZ, _DT_GNU_HASH = 4, 5, 6, 10, 0x6FFFFEF5
+_STT_FUNC = 2
+_MAXIMUM_SYMBOL_BYTES = 64 << 20
 _NT_GNU_BUILD_ID = 3
 
 
@@ -23,6 +25,15 @@ class Symbol:
 
     address: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSymbol:
+    """A function of the dynamic symbol table: absolute address, size in bytes, name."""
+
+    address: int
+    size: int
+    name: str
 
 
 class ElfImage:
@@ -69,6 +80,25 @@ class ElfImage:
             return self._by_hash(name.encode(), tables) if _DT_HASH in tables else None
         except MemoryFault:
             return None
+
+    def functions(self) -> list[NamedSymbol]:
+        """Functions the image exports, by address; empty when its symbol table is not in the dump."""
+        tables = self._dynamic()
+        symbols, strings, size = (tables.get(tag, 0) for tag in (_DT_SYMTAB, _DT_STRTAB, _DT_STRSZ))
+        # The table of symbols has no length of its own; linkers put the strings right behind it.
+        length = min(strings - symbols, _MAXIMUM_SYMBOL_BYTES) // 24 * 24
+        if not symbols or length <= 0:
+            return []
+        size -= self._bias if size >= self.base else 0
+        raw, names = self._memory.try_read(symbols, length), self._memory.try_read(strings, min(size, _MAXIMUM_SYMBOL_BYTES))
+        if raw is None or names is None:
+            return []
+        found = []
+        for text, info, _other, section, value, extent in struct.iter_unpack("<IBBHQQ", raw):
+            if info & 15 == _STT_FUNC and section and extent:
+                name = names[text : names.find(b"\0", text)].decode("utf-8", "replace")
+                found.append(NamedSymbol(self._bias + value, extent, name))
+        return sorted(found, key=lambda symbol: symbol.address)
 
     def _dynamic(self) -> dict[int, int]:
         tables: dict[int, int] = {}
