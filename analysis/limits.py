@@ -30,7 +30,7 @@ class Limits:
     unwind_codes: int = 10_000
     signature_bytes: int = 65_536
     gc_slots: int = 100_000
-    sync_blocks: int = 16_000_000
+    sync_blocks: int = 4_000_000
     read_bytes: int = 1 << 30
     archive_window_bytes: int = 128 << 20
     archive_directory_bytes: int = 1 << 20

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from analysis.heap.type_table import TypeTable
+from analysis.kernels import headers
 from analysis.kernels import walk as kernels
 
 
@@ -28,4 +29,6 @@ def compile_kernels() -> float:
     )  # fmt: skip
     kernels.resynchronise(words, types.slots, types.shift, 0, 0, 0, 0)
     kernels.group_by_type(nothing, np.empty(0, np.int64), nothing)
+    none = np.empty(0, np.int64)
+    headers.find_thin_locks(words, np.empty(0, np.uint64), none, none, none, none, nothing)
     return time.perf_counter() - began
