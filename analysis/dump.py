@@ -111,7 +111,10 @@ class Dump:
         return [start for start, _ in found], [end for _, end in found]
 
     def _in_heap(self, address: int) -> bool:
+        """Whether an address lies in a segment. A dump without the list of segments (triage) cannot tell: any may."""
         starts, ends = self._heap_ranges
+        if not starts:
+            return True
         place = bisect_right(starts, address) - 1
         return place >= 0 and address < ends[place]
 

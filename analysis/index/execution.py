@@ -38,7 +38,7 @@ _STACKS = (
             column("sp", "u8", "stack pointer; for a runtime frame its own address"),
             column("method", "i4", "row of methods (managed frames; the method called through an InlinedCallFrame), -1 for none"),
             column("label", "text", "runtime frame: its name; native frame: module!function+0x… or module+0x…; managed: empty"),
-            column("il_offset", "i4", "offset in the method's IL, -1 where there is no mapping"),
+            column("il_offset", "i4", "offset in the method's IL; -1 no mapping, -2 in the prolog, -3 in the epilog"),
         ),
     ),
     Table(
@@ -123,7 +123,7 @@ _EXCEPTIONS = (
             column("ip", "u8", "instruction pointer"),
             column("sp", "u8", "stack pointer"),
             column("method", "i4", "row of methods"),
-            column("il_offset", "i4", "offset in the method's IL, -1 where there is no mapping"),
+            column("il_offset", "i4", "offset in the method's IL; -1 no mapping, -2 in the prolog, -3 in the epilog"),
         ),
     ),
 )

@@ -125,7 +125,8 @@ class GCInfoReader:
         else:
             if info.safe_points:
                 _skip_safe_points(bits, len(info.safe_points), count)
-            live = _in_ranges(bits, info, offset)
+            # Since version 4 the state right behind a call is exact, so that arguments which die in it are not reported.
+            live = _in_ranges(bits, info, offset + 1 if self._version == _VERSION_4 and not leaf else offset)
         return [info.tracked[place] for place in live]
 
     def _safe_point(self, info: GCInfo, offset: int, leaf: bool) -> int | None:

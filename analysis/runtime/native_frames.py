@@ -49,15 +49,15 @@ class NativeCode:
         # A function without a size ends nobody knows where: only one that covers the address names it.
         return symbols[place] if place >= 0 and ip < symbols[place].address + symbols[place].size else None
 
-    def frames(self, registers: Registers, limit: int | None, managed: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
-        """Instruction and stack pointers of native frames, innermost first, below ``limit`` or the first managed code.
+    def frames(self, registers: Registers, managed: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
+        """Instruction and stack pointers of native frames, innermost first, up to the first managed code.
 
-        Only the first is certain to have no other below it: code without frame pointers is stepped over.
+        Code without frame pointers is stepped over: between two of these frames there may be others.
         """
         yield registers.rip, registers.rsp
         frame, lowest = registers.rbp, registers.rsp
         for _ in range(_MAXIMUM_FRAMES):
-            if frame < lowest or frame & 7 or (limit is not None and frame >= limit):
+            if frame < lowest or frame & 7:
                 return
             try:
                 following, back = self._memory.u64(frame), self._memory.u64(frame + 8)

@@ -148,11 +148,9 @@ class ReadyToRunImage:
         entry = self._array_entry(self._debug_section, row) if self._debug_section else 0
         if not entry:
             return 0
-        back, at = self._variable(entry)
-        if back:
-            return entry - back
-        offset, _ = self._variable(at)
-        return self.base + offset
+        # Methods with equal maps share one: the number says how far back it lies, 0 that it follows.
+        back, behind = self._variable(entry)
+        return entry - back if back else behind
 
     @cached_property
     def _debug_section(self) -> int:

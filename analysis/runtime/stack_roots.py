@@ -13,6 +13,7 @@ from analysis.runtime.stack_frames import StackObject
 from analysis.runtime.unwind import CALLEE_SAVED, REGISTERS, RSP, Registers
 
 _MAXIMUM_SCAN_BYTES = 1 << 16
+_LARGEST_STACK = 8 << 20
 
 
 class StackRoots:
@@ -34,7 +35,7 @@ class StackRoots:
             found = self._by_gc_info(registers, block, caller_sp, leaf)
         except (AnalysisError, LookupError):
             self.scanned_frames += 1
-            return self._scan(registers.rsp, caller_sp)
+            return (*self._registers(registers), *self._scan(registers.rsp, caller_sp))
         self.precise_frames += 1
         return found
 
@@ -56,6 +57,8 @@ class StackRoots:
             if place is None:
                 continue
             address, register, value = place
+            if slot.flags & INTERIOR and abs(value - registers.rsp) < _LARGEST_STACK:
+                continue  # a reference to a local variable
             if value and self._in_heap(value):
                 found[address, register] = StackObject(
                     address, register, value, bool(slot.flags & INTERIOR), bool(slot.flags & PINNED), precise=True
@@ -83,6 +86,14 @@ class StackRoots:
         if base is None:
             return None
         return base + slot.offset, "", self._memory.u64(base + slot.offset)
+
+    def _registers(self, registers: Registers) -> list[StackObject]:
+        """Registers that survive calls and hold the address of an object."""
+        return [
+            StackObject(0, REGISTERS[number], value, interior=False, pinned=False, precise=False)
+            for number in sorted(CALLEE_SAVED)
+            if (value := registers.values[number]) and not value & 7 and self._in_heap(value) and self._is_object(value)
+        ]
 
     def _scan(self, low: int, high: int) -> tuple[StackObject, ...]:
         """Every word of the frame that is the address of an object: likely, not certain."""

@@ -6,13 +6,13 @@ frames come out as ``clrstack`` shows them. Nothing here raises for damage: a wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from analysis.errors import AnalysisError
 from analysis.limits import LIMITS
 from analysis.memory.elf_core import NativeThread
 from analysis.runtime.code import CodeBlock, CodeMap
-from analysis.runtime.debug_info import NO_MAPPING, DebugInfoReader
+from analysis.runtime.debug_info import DebugInfoReader
 from analysis.runtime.frames import ExplicitFrame, FrameReader, chain
 from analysis.runtime.methods import MethodReader
 from analysis.runtime.native_frames import NativeCode
@@ -69,7 +69,7 @@ class StackWalker:
     def il_offset(self, ip: int, block: CodeBlock) -> int:
         """IL offset of the instruction before ``ip``: the call that a return address follows."""
         il_map = self._debug_info.il_map(block.debug_info, ready_to_run=block.ready_to_run)
-        return max(il_map.at(ip - block.start - 1), NO_MAPPING)
+        return il_map.at(ip - block.start - 1)
 
     @property
     def frames(self) -> FrameReader:
@@ -96,7 +96,17 @@ class _Walk:
     ) -> None:
         self._walker, self._stack = walker, stack
         self._explicit, self._next = explicit, 0
-        self._registers, self._leaf = registers, True
+        self._leaf = True
+        self._go(registers)
+
+    def _go(self, registers: Registers | None) -> None:
+        """Continue at these registers; native frames from here on are found when they are asked for."""
+        self._registers = registers
+        self._below: Iterator[tuple[int, int]] = iter(())
+        if registers and registers.rip and not self._walker.code.find(registers.rip):
+            find = self._walker.code.find
+            self._below = self._walker.native.frames(registers, lambda address: find(address) is not None)
+        self._waiting = next(self._below, None)
 
     def run(self) -> None:
         while len(self._stack.frames) < LIMITS.frames_per_thread:
@@ -106,10 +116,10 @@ class _Walk:
                 if not self._managed(registers, block):
                     return
             elif self._next < len(self._explicit):
-                self._native(registers, self._explicit[self._next].address)
+                self._native(self._explicit[self._next].address)
                 self._runtime_frame(registers)
             else:
-                self._native(registers, None)
+                self._native(None)
                 return
         self._stop(f"more than {LIMITS.frames_per_thread:,} frames")
 
@@ -135,7 +145,8 @@ class _Walk:
         while self._next < len(self._explicit) and self._explicit[self._next].address < caller.rsp:
             self._protected(self._explicit[self._next], frame)
             self._next += 1
-        self._registers, self._leaf = caller, False
+        self._leaf = False
+        self._go(caller)
         return True
 
     def _caller(self, registers: Registers, block: CodeBlock) -> Registers:
@@ -155,7 +166,8 @@ class _Walk:
         self._stop(reason)
         if self._next >= len(self._explicit):
             return False
-        self._registers, self._leaf = None, False
+        self._leaf = False
+        self._go(None)
         return True
 
     def _runtime_frame(self, registers: Registers | None) -> None:
@@ -169,13 +181,14 @@ class _Walk:
             caller = walker.frames.caller(explicit, registers or _nothing())
         except AnalysisError as error:
             self._stop(f"{explicit.name} at {explicit.address:#x} does not tell who called: {error}")
-            self._registers = None
+            self._go(None)
             return
         if called:
             method = walker.methods.of(called)
             stack_frame.method = None if called in walker.methods.unreadable else method
         if caller:
-            self._registers, self._leaf = caller, explicit.interrupted
+            self._leaf = explicit.interrupted
+            self._go(caller)
 
     def _protected(self, explicit: ExplicitFrame, frame: StackFrame) -> None:
         if self._walker.roots and explicit.helper:
@@ -185,14 +198,13 @@ class _Walk:
                 return
             frame.objects = (*frame.objects, *self._walker.roots.of_slots(slots))
 
-    def _native(self, registers: Registers | None, limit: int | None) -> None:
-        """Native frames from here up to the Frame at ``limit``, as far as frame pointers lead."""
-        if registers is None or not registers.rip:
-            return
-        find = self._walker.code.find
-        for ip, sp in self._walker.native.frames(registers, limit, lambda address: find(address) is not None):
+    def _native(self, limit: int | None) -> None:
+        """Record native frames up to the Frame at ``limit``, as far as frame pointers lead."""
+        while self._waiting and (limit is None or self._waiting[1] < limit):
+            ip, sp = self._waiting
             label = self._walker.native.label(ip) or ("stub" if self._walker.code.is_stub(ip) else f"{ip:#x}")
             self._stack.frames.append(StackFrame(FrameKind.NATIVE, ip, sp, label))
+            self._waiting = next(self._below, None)
 
 
 def _nothing() -> Registers:
