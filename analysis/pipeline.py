@@ -13,7 +13,9 @@ from analysis.heap.walk import HeapWalk
 from analysis.index.store import IndexWriter
 from analysis.tables.facts import ENGINE_VERSION, build_coverage, build_summary
 from analysis.tables.heap import write_objects, write_segments
-from analysis.tables.process import write_modules, write_native_modules, write_threads
+from analysis.tables.methods import MethodRows
+from analysis.tables.process import write_modules, write_native_modules
+from analysis.tables.stacks import ThreadInsight, write_stack_objects, write_stacks, write_threads
 from analysis.tables.types import ModuleUse, write_fields, write_types
 
 #: Called with stage, fraction of the stage (0 to 1) and a short text.
@@ -57,8 +59,8 @@ def analyse(path: Path, out: Path, progress: Progress) -> None:
     writer = IndexWriter(out, ENGINE_VERSION)
     clock.begin("types", f"{len(walked.types):,} types of {walked.object_count:,} objects" if walked else "no heap in this dump")
     use, without_fields = _write_heap(writer, dump, walked, clock)
-    clock.begin("threads")
-    write_threads(writer, dump)
+    clock.begin("threads", f"{len(dump.threads.threads):,} threads")
+    _write_threads(writer, dump, walked)
     write_modules(writer, dump, use)
     write_native_modules(writer, dump)
     clock.begin("write")
@@ -83,3 +85,12 @@ def _write_heap(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, clock:
     clock.within(0.8, "objects")
     write_objects(writer, objects, instances, walked.gaps)
     return use, without_fields
+
+
+def _write_threads(writer: IndexWriter, dump: Dump, walked: HeapWalk | None) -> None:
+    methods = MethodRows(dump.runtime.modules)
+    write_stacks(writer, dump, methods)
+    write_stack_objects(writer, dump, walked)
+    count = len(dump.threads.threads)
+    write_threads(writer, dump, ThreadInsight([-1] * count, [-1] * count, [-1] * count, [""] * count))
+    methods.write(writer)

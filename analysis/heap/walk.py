@@ -58,6 +58,14 @@ class ObjectColumns:
         """Sum of all object addresses modulo 2**64."""
         return int(np.sum(self.address, dtype=np.uint64))
 
+    def containing(self, addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """The object each address lies in, by its address; an address in no object stays as it is."""
+        if not len(self.address):
+            return addresses
+        row = np.maximum(np.searchsorted(self.address, addresses, side="right") - 1, 0)
+        inside = (self.address[row] <= addresses) & (addresses - self.address[row] < self.size[row])
+        return np.where(inside, self.address[row], addresses)
+
 
 #: Start, end, generation and segment of a stretch to walk; and one row of the kernels' job table.
 _Range = tuple[int, int, int, int]

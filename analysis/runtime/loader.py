@@ -18,6 +18,12 @@ from analysis.runtime.metadata import Metadata
 from analysis.runtime.pe_image import CodeView, PeImage
 
 _MAPPED_LAYOUT = 1
+_SHARED_FRAMEWORKS = ("Microsoft.NETCore.App", "Microsoft.AspNetCore.App", "Microsoft.WindowsDesktop.App")
+#: Public key tokens of the assemblies of .NET, ASP.NET Core and Microsoft's packages: a self-contained program carries them
+#: beside its own.
+_FRAMEWORK_KEY_TOKENS = frozenset(
+    {"7cec85d7bea7798e", "b03f5f7f11d50a3a", "b77a5c561934e089", "cc7b13ffcd2ddd51", "adb9793829ddae60", "31bf3856ad364e35"}
+)
 _MAXIMUM_METADATA_BYTES = 256 << 20
 
 
@@ -80,6 +86,13 @@ class Module:
     def assembly_version(self) -> str:
         """Version of the assembly, "" where the metadata does not tell."""
         return self._told(lambda: self.metadata.assembly_version if self.metadata else "")
+
+    @cached_property
+    def part_of_framework(self) -> bool:
+        """Whether Microsoft made it: it lies in a shared framework, or its assembly is signed with one of their keys."""
+        if any(f"/shared/{name}/" in self.path.replace("\\", "/") for name in _SHARED_FRAMEWORKS):
+            return True
+        return self._told(lambda: self.metadata.public_key_token if self.metadata else "") in _FRAMEWORK_KEY_TOKENS
 
     @cached_property
     def mvid(self) -> str:

@@ -6,6 +6,7 @@ when the metadata contradicts itself.
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -51,6 +52,12 @@ class Metadata:
         if not self._tables.count(Table.ASSEMBLY):
             return ""
         return ".".join(str(number) for number in self._tables.row(Table.ASSEMBLY, 1)[1:5])
+
+    @cached_property
+    def public_key_token(self) -> str:
+        """Last eight bytes of the SHA-1 of the assembly's public key, reversed, in hexadecimal; "" without a key."""
+        key = self._tables.blob(self._tables.row(Table.ASSEMBLY, 1)[6]) if self._tables.count(Table.ASSEMBLY) else b""
+        return hashlib.sha1(key, usedforsecurity=False).digest()[:-9:-1].hex() if key else ""
 
     @property
     def file_version(self) -> str:

@@ -32,6 +32,11 @@ class Method:
     token: int
     kind: str = ""
 
+    @property
+    def own_code(self) -> bool:
+        """The program's own: neither the framework's nor made by the runtime."""
+        return self.module is not None and not self.kind and not self.module.part_of_framework
+
 
 @dataclass(frozen=True, slots=True)
 class CodeBody:

@@ -74,29 +74,3 @@ def _build_id(dump: Dump, image: MappedImage) -> str:
 def _version(image: MappedImage) -> str:
     match = _VERSION_IN_NAME.search(image.name) or _VERSION_IN_PATH.search(image.path)
     return next((group for group in match.groups() if group), "") if match else ""
-
-
-def write_threads(writer: IndexWriter, dump: Dump) -> None:
-    """threads, in the runtime's order."""
-    threads = dump.threads.threads
-    writer.table("threads", {
-        "address": [t.address for t in threads],
-        "managed_id": [t.managed_id for t in threads],
-        "os_id": [t.os_id for t in threads],
-        "name": [t.name for t in threads],
-        "state": [t.state for t in threads],
-        "state_words": [", ".join(t.state_words) for t in threads],
-        "gc_mode": [t.gc_mode for t in threads],
-        "roles": [", ".join(t.roles) for t in threads],
-        "alive": [t.alive for t in threads],
-        "finalizer": [t.finalizer for t in threads],
-        "exception_type": [t.exception_type for t in threads],
-        "exception_address": [t.exception for t in threads],
-        "first_frame": [0] * len(threads),
-        "frames": [0] * len(threads),
-        "stopped": [""] * len(threads),
-        "stack_group": [-1] * len(threads),
-        "merged_leaf": [-1] * len(threads),
-        "top_own_frame": [-1] * len(threads),
-        "doing": [""] * len(threads),
-    })  # fmt: skip
