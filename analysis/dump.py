@@ -107,7 +107,9 @@ class Dump:
     @cached_property
     def _heap_ranges(self) -> tuple[list[int], list[int]]:
         heap = self.gc_heap
-        found = [] if isinstance(heap, AnalysisError) else sorted((segment.start, segment.end) for segment in heap.segments)
+        if isinstance(heap, AnalysisError) or self.kind == "triage":
+            return [], []
+        found = sorted((segment.start, segment.end) for segment in heap.segments)
         return [start for start, _ in found], [end for _, end in found]
 
     def _in_heap(self, address: int) -> bool:

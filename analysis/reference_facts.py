@@ -13,6 +13,7 @@ from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.heap.walk import HeapWalk, ObjectColumns
 from analysis.index.schema import GENERATIONS
+from analysis.reference_stacks import thread_facts
 from analysis.runtime.fields import Field
 from analysis.runtime.gc_heap import Segment
 
@@ -34,14 +35,7 @@ def reference_facts(dump: Dump) -> dict[str, Any]:
         "native_modules": [{"name": i.name, "image_base": hex(i.base), "size": i.size} for i in dump.images],
         "segments": [_segment(s) for s in heap.segments] if heap else [],
         "allocation_contexts": [[hex(a), hex(b)] for a, b in heap.allocation_contexts] if heap else [],
-        "threads": [
-            {
-                "address": hex(t.address), "managed_id": t.managed_id, "os_id": t.os_id, "state": str(t.state),
-                "gc_mode": t.gc_mode, "alive": t.alive, "finalizer": t.finalizer, "name": t.name,
-                "exception": {"address": hex(t.exception), "type": t.exception_type} if t.exception else None,
-            }
-            for t in dump.threads.threads
-        ],
+        "threads": thread_facts(dump, walked),
         "modules": [
             {
                 "name": m.name or None, "image_base": hex(m.image_base), "Size": m.size, "dynamic": m.dynamic,

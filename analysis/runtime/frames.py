@@ -18,6 +18,7 @@ END = 0xFFFF_FFFF_FFFF_FFFF
 _SAVED_ORDER = (12, 13, 14, 15, 3, RBP)
 _SMALLEST_METHOD_DESC = 0x10000
 _MAXIMUM_NATIVE_STEPS = 64
+_FCALL_BUCKETS, _MAXIMUM_FCALLS = 127, 10_000
 _INTERRUPTED = frozenset({"FaultingExceptionFrame", "ResumableFrame", "RedirectedThreadFrame"})
 _TRANSITIONS = frozenset(
     {"PInvokeCalliFrame", "PrestubMethodFrame", "CallCountingHelperFrame", "StubDispatchFrame", "ExternalMethodFrame",
@@ -63,11 +64,27 @@ class FrameReader:
         return ExplicitFrame(address, self._names.get(mark) or f"Frame {mark:#x}", following)
 
     def method_desc(self, frame: ExplicitFrame) -> int:
-        """The method that an active InlinedCallFrame calls, 0 where it does not say."""
+        """The method that a Frame calls, 0 where it does not say."""
+        if frame.helper:
+            return self._fcall(self._target.pointer(frame.address, "HelperMethodFrame", "FCallEntry"))
         if frame.name != "InlinedCallFrame":
             return 0
         datum = self._target.pointer(frame.address, "InlinedCallFrame", "Datum")
         return datum if datum > _SMALLEST_METHOD_DESC and not datum & 1 else 0
+
+    def _fcall(self, entry: int) -> int:
+        """The method that the runtime implements by the native function at ``entry`` (``vm/ecall.cpp``, gFCallMethods)."""
+        target = self._target
+        if "FCallMethods" not in target.globals:
+            return 0
+        node = target.memory.pointer(target.variable("FCallMethods") + 8 * (entry % _FCALL_BUCKETS))
+        for _ in range(_MAXIMUM_FCALLS):
+            if not node:
+                break
+            if target.pointer(node, "ECHash", "Implementation") == entry:
+                return target.pointer(node, "ECHash", "MethodDesc")
+            node = target.pointer(node, "ECHash", "Next")
+        return 0
 
     def protected_slots(self, frame: ExplicitFrame) -> list[int]:
         """Addresses of object references that a HelperMethodFrame keeps alive for native code."""

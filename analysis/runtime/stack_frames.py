@@ -65,7 +65,7 @@ class StackFrame:
     """One frame. ``label`` is the name of a runtime or native frame; ``il_offset`` -1 where the map has no entry.
 
     For a managed frame ``sp`` is the stack pointer inside it, for a runtime frame its own address. ``method`` of a
-    runtime frame is the method that it calls, where the frame says so.
+    runtime frame is the method that it calls, where the frame says so. ``scanned``: there was no GC info for the objects.
     """
 
     kind: FrameKind
@@ -76,6 +76,7 @@ class StackFrame:
     method: Method | None = None
     il_offset: int = -1
     objects: tuple[StackObject, ...] = ()
+    scanned: bool = False
 
 
 @dataclass(slots=True)

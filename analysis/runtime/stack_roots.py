@@ -24,20 +24,18 @@ class StackRoots:
         self._memory = target.memory
         self._gc_info = GCInfoReader(target.memory, target.layout.major)
         self._in_heap, self._is_object = in_heap, is_object
-        #: Frames whose GC info was read, and frames that had to be scanned.
-        self.precise_frames = self.scanned_frames = 0
 
-    def of_frame(self, registers: Registers, block: CodeBlock, caller_sp: int, *, leaf: bool) -> tuple[StackObject, ...]:
-        """References of one managed frame; each slot once."""
+    def of_frame(
+        self, registers: Registers, block: CodeBlock, caller_sp: int, *, leaf: bool
+    ) -> tuple[tuple[StackObject, ...], bool]:
+        """References of one managed frame, each slot once, and whether they had to be found by scanning."""
         try:
             if not block.gc_info:
                 raise LookupError
             found = self._by_gc_info(registers, block, caller_sp, leaf)
         except (AnalysisError, LookupError):
-            self.scanned_frames += 1
-            return (*self._registers(registers), *self._scan(registers.rsp, caller_sp))
-        self.precise_frames += 1
-        return found
+            return (*self._registers(registers), *self._scan(registers.rsp, caller_sp)), True
+        return found, False
 
     def of_slots(self, addresses: Iterable[int]) -> tuple[StackObject, ...]:
         """References in stack slots that a Frame keeps alive."""

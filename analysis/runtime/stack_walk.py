@@ -139,7 +139,7 @@ class _Walk:
         except AnalysisError as error:
             return self._broken(registers, f"the caller of {body.method.name} could not be found: {error}")
         if walker.roots:
-            frame.objects = walker.roots.of_frame(registers, block, caller.rsp, leaf=self._leaf)
+            frame.objects, frame.scanned = walker.roots.of_frame(registers, block, caller.rsp, leaf=self._leaf)
         if caller.rsp <= registers.rsp:
             return self._broken(registers, f"the stack does not rise above {registers.rsp:#x} in {body.method.name}")
         while self._next < len(self._explicit) and self._explicit[self._next].address < caller.rsp:
@@ -177,18 +177,25 @@ class _Walk:
         self._stack.frames.append(stack_frame)
         self._protected(explicit, stack_frame)
         try:
-            called = walker.frames.method_desc(explicit)
             caller = walker.frames.caller(explicit, registers or _nothing())
         except AnalysisError as error:
             self._stop(f"{explicit.name} at {explicit.address:#x} does not tell who called: {error}")
             self._go(None)
             return
-        if called:
-            method = walker.methods.of(called)
-            stack_frame.method = None if called in walker.methods.unreadable else method
+        stack_frame.method = self._called(explicit)
         if caller:
             self._leaf = explicit.interrupted
             self._go(caller)
+
+    def _called(self, explicit: ExplicitFrame) -> Method | None:
+        """The method a Frame calls, where it says so and the method can be read."""
+        methods = self._walker.methods
+        try:
+            called = self._walker.frames.method_desc(explicit)
+        except AnalysisError:
+            return None
+        method = methods.of(called) if called else None
+        return None if called in methods.unreadable else method
 
     def _protected(self, explicit: ExplicitFrame, frame: StackFrame) -> None:
         if self._walker.roots and explicit.helper:

@@ -21,7 +21,8 @@ def bundled_dump(name: str) -> Path:
     """Path of the plain dump, e.g. of ``zoo-net10``, with ``NAME.oracle.json`` beside it."""
     folder = _ANSWERS if (_ANSWERS / f"{name}.dmp.zst").exists() else _PROJECT / "explorer" / "samples"
     packed = folder / f"{name}.dmp.zst"
-    plain = _CACHE / f"{name}-{packed.stat().st_size}" / f"{name}.dmp"
+    answers_size = (_ANSWERS / f"{name}.oracle.json.zst").stat().st_size
+    plain = _CACHE / f"{name}-{packed.stat().st_size}-{answers_size}" / f"{name}.dmp"
     if not plain.exists():
         plain.parent.mkdir(parents=True, exist_ok=True)
         answers = zstandard.ZstdDecompressor().decompress((_ANSWERS / f"{name}.oracle.json.zst").read_bytes())
