@@ -12,8 +12,10 @@ from analysis.errors import AnalysisError
 from analysis.heap.walk import HeapWalk
 from analysis.memory.elf_core import ElfCore, open_elf_core
 from analysis.memory.images import MappedImage, mapped_images
+from analysis.runtime.exceptions import ExceptionReader
 from analysis.runtime.fields import FieldReader
 from analysis.runtime.gc_heap import GcHeap, read_allocation_context, read_gc_heap
+from analysis.runtime.named_fields import NamedFields
 from analysis.runtime.native_frames import NativeCode
 from analysis.runtime.objects import ObjectReader
 from analysis.runtime.opening import Runtime, open_runtime
@@ -57,6 +59,14 @@ class Dump:
     @cached_property
     def objects(self) -> ObjectReader:
         return ObjectReader(self.runtime.types, self.fields)
+
+    @cached_property
+    def named_fields(self) -> NamedFields:
+        return NamedFields(self.runtime.types, self.fields)
+
+    @cached_property
+    def exceptions(self) -> ExceptionReader:
+        return ExceptionReader(self.runtime.target, self.named_fields, self.objects)
 
     @cached_property
     def threads(self) -> ThreadList:

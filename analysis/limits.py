@@ -30,6 +30,10 @@ class Limits:
     unwind_codes: int = 10_000
     signature_bytes: int = 65_536
     gc_slots: int = 100_000
+    exceptions: int = 50_000
+    exception_nesting: int = 1_000
+    exception_characters: int = 65_536
+    merged_nodes: int = 1_000_000
     sync_blocks: int = 4_000_000
     read_bytes: int = 1 << 30
     archive_window_bytes: int = 128 << 20

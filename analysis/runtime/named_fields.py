@@ -54,7 +54,8 @@ class NamedFields:
         """Names of a type and of all it derives from as metadata has them (``System.Threading.Tasks.Task`1``)."""
         known = self._bases.get(method_table)
         if known is None:
-            found, at = [], method_table
+            found: list[str] = []
+            at = method_table
             try:
                 while at and len(found) < _MAXIMUM_BASES:
                     info = self._types.info(at)
@@ -107,3 +108,23 @@ class NamedFields:
         """The words of a field that is a struct, as far as the runtime tells its size."""
         raw = self._memory.try_read(address + _POINTER_BYTES + field.offset, max(field.held_size, field.size) & ~7)
         return struct.unpack(f"<{len(raw) // _POINTER_BYTES}Q", raw) if raw else ()
+
+    def array_length(self, address: int) -> int:
+        """Elements of an array of one dimension, 0 where it cannot be read."""
+        raw = self._memory.try_read(address + self._types.target.layout.offset("Array", "m_NumComponents"), 4)
+        return int.from_bytes(raw, "little") if raw else 0
+
+    def element_bytes(self, address: int) -> int:
+        """Bytes of one element of an array, 0 where it is none."""
+        method_table = self.method_table(address)
+        return self._types.info(method_table).component_size if method_table else 0
+
+    def array_references(self, address: int, count: int) -> tuple[int, ...]:
+        """The first ``count`` elements of an array of references; none where it cannot be read."""
+        raw = self._memory.try_read(address + self._types.target.layout.types["Array"]["!"], _POINTER_BYTES * count)
+        return struct.unpack(f"<{count}Q", raw) if raw else ()
+
+    def list_references(self, address: int, limit: int) -> tuple[int, ...]:
+        """Elements of a List of references, at most ``limit``."""
+        items, size = self.reference(address, "_items"), self.number(address, "_size")
+        return self.array_references(items, min(size, self.array_length(items), limit)) if items and size and size > 0 else ()
