@@ -8,14 +8,21 @@ from pathlib import Path
 
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
+from analysis.heap.by_type import ObjectsByType
 from analysis.heap.instances import group_instances
 from analysis.heap.walk import HeapWalk
 from analysis.index.store import IndexWriter
+from analysis.insight.crash import find_crash
+from analysis.insight.exceptions import collect_exceptions
+from analysis.insight.merged_stacks import merge_stacks
+from analysis.tables.crash import build_crash
+from analysis.tables.exceptions import write_exceptions
 from analysis.tables.facts import ENGINE_VERSION, build_coverage, build_summary
 from analysis.tables.heap import write_objects, write_segments
+from analysis.tables.merged_stacks import write_merged_stacks
 from analysis.tables.methods import MethodRows
 from analysis.tables.process import write_modules, write_native_modules
-from analysis.tables.stacks import ThreadInsight, write_stack_objects, write_stacks, write_threads
+from analysis.tables.stacks import ThreadInsight, first_frames, write_stack_objects, write_stacks, write_threads
 from analysis.tables.types import ModuleUse, write_fields, write_types
 
 #: Called with stage, fraction of the stage (0 to 1) and a short text.
@@ -88,9 +95,17 @@ def _write_heap(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, clock:
 
 
 def _write_threads(writer: IndexWriter, dump: Dump, walked: HeapWalk | None) -> None:
-    methods = MethodRows(dump.runtime.modules)
+    methods, starts = MethodRows(dump.runtime.modules), first_frames(dump.stacks)
+    managed = dump.stacks[: len(dump.threads.threads)]
     write_stacks(writer, dump, methods)
     write_stack_objects(writer, dump, walked)
-    count = len(dump.threads.threads)
-    write_threads(writer, dump, ThreadInsight([-1] * count, [-1] * count, [-1] * count, [""] * count))
+    merged = merge_stacks(managed)
+    write_merged_stacks(writer, dump, merged, methods)
+    heap = None if isinstance(dump.gc_heap, AnalysisError) else dump.gc_heap
+    by_type = ObjectsByType(dump.core.memory, heap, walked, dump.named_fields.bases)
+    exceptions = collect_exceptions(dump, by_type)
+    write_exceptions(writer, dump, exceptions, methods)
+    writer.facts("crash", build_crash(dump, find_crash(dump, exceptions)))
+    own = [starts[row] + place if place >= 0 else -1 for row, place in enumerate(merged.own_frame)]
+    write_threads(writer, dump, ThreadInsight(merged.group, merged.leaf, own, [""] * len(managed)))
     methods.write(writer)

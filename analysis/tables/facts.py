@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.heap.walk import HeapWalk
 from analysis.index.schema import GENERATIONS
+from analysis.insight.crash import signal_name
 from analysis.runtime.gc_heap import GcHeap
 
 ENGINE_VERSION = "1"
@@ -87,10 +87,7 @@ def _signal(dump: Dump) -> str | None:
     number = next((thread.signal for thread in dump.core.threads if thread.signal), 0)
     if not number:
         return None
-    try:
-        return f"{signal.Signals(number).name} ({number})"
-    except ValueError:
-        return f"signal {number}"
+    return signal_name(number)
 
 
 def _heap(heap: GcHeap, walked: HeapWalk) -> dict[str, Any]:
