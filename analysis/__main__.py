@@ -2,6 +2,7 @@
 
     python -m analysis DUMP --out DIR        write the index; progress and the outcome as JSON lines on stdout
     python -m analysis stat DUMP             print types with counts and sizes, like ``dumpheap -stat``
+    python -m analysis clrstack DUMP         print the managed stacks of all threads, like ``clrstack -all``
     python -m analysis facts DUMP OUT.json   write what the engine knows in the reference reader's schema
     python -m analysis warm                  compile the kernels ahead
 
@@ -25,6 +26,8 @@ def main(arguments: list[str]) -> int:
     try:
         if command == "stat":
             return _stat(_path(arguments, "stat"))
+        if command == "clrstack":
+            return _clrstack(_path(arguments, "clrstack"))
         if command == "facts":
             return _facts(arguments)
         if command == "warm":
@@ -85,6 +88,24 @@ def _stat(path: Path) -> int:
             lines.append(f"{address:016x} {counts[kind]:>8,} {sizes[kind]:>12,} {dump.runtime.types.name(address)}")
     lines.append(f"Total {walked.object_count:,} objects, {int(sizes.sum()):,} bytes, {len(walked.gaps):,} gaps")
     sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _clrstack(path: Path) -> int:
+    from analysis.dump import Dump
+    from analysis.runtime.stack_frames import FrameKind
+
+    for stack in Dump(path).stacks:
+        if stack.thread is None or not stack.os_id:
+            continue
+        lines = [f"OS Thread Id: {stack.os_id:#x}", "        Child SP               IP Call Site"]
+        for frame in stack.frames:
+            if frame.kind != FrameKind.NATIVE:
+                name = frame.method.name if frame.method else ""
+                mark = f"[{frame.label}: {frame.sp:016x}] " if frame.label else ""
+                lines.append(f"{frame.sp:016X} {frame.ip:016X} {mark}{name}")
+        lines += [f"        stopped: {stack.stopped}"] if stack.stopped else []
+        sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 

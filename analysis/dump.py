@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.errors import AnalysisError
-from analysis.heap.walk import HeapWalk
 from analysis.memory.elf_core import ElfCore, open_elf_core
 from analysis.memory.images import MappedImage, mapped_images
 from analysis.runtime.exceptions import ExceptionReader
@@ -23,6 +23,9 @@ from analysis.runtime.stack_frames import ThreadStack
 from analysis.runtime.stack_roots import StackRoots
 from analysis.runtime.stack_walk import StackWalker
 from analysis.runtime.threads import ThreadList, read_threads
+
+if TYPE_CHECKING:
+    from analysis.heap.walk import HeapWalk
 
 #: Below this share of captured heap bytes a dump counts as one without a heap (mini and triage dumps keep stack pages only).
 _HEAP_PRESENT = 0.1
@@ -139,6 +142,9 @@ class Dump:
 
     def walk(self, progress: Callable[[float], None] = lambda fraction: None) -> HeapWalk | None:
         """A walk of the heap, or None for a dump that was taken without it."""
+        # The compiled kernels take longer to load than most stacks to walk: who asks for no heap does not wait for them.
+        from analysis.heap.walk import HeapWalk
+
         heap = self.gc_heap
         if isinstance(heap, AnalysisError) or not self.heap_share.present:
             return None
