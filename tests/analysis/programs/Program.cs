@@ -1,5 +1,5 @@
 // A program that fills its heap with unusual types, writes down what it holds, prints READY and waits to be dumped.
-// Arguments: what to do (shapes, threads), a file for what it knows, a scale.
+// Arguments: what to do (shapes, threads, waits, convoy), a file for what it knows, a scale.
 using System;
 using System.Collections.Generic;
 using System.IO;
@@ -20,13 +20,19 @@ public static class Program
         switch (scenario)
         {
             case "shapes": Shapes.Build(); Emitted.Build(scale); Contexts.Build(); Values.Build(); break;
-            case "threads": break;
+            case "threads": case "waits": case "convoy": break;
             default: Console.Error.WriteLine($"unknown scenario {scenario}"); return 2;
         }
         GC.Collect();
         GC.WaitForPendingFinalizers();
         // What comes behind the last collection stays young, and allocation contexts stay open.
-        if (scenario == "threads") Threads.Build(scale); else Shapes.BuildYoung();
+        switch (scenario)
+        {
+            case "threads": Threads.Build(scale); break;
+            case "waits": Waits.Build(scale); break;
+            case "convoy": Waits.Convoy(scale); Thread.Sleep(1000); break;
+            default: Shapes.BuildYoung(); break;
+        }
         File.WriteAllText(arguments[1], JsonSerializer.Serialize(Truth));
         Console.WriteLine($"READY {Environment.ProcessId}");
         Console.Out.Flush();
