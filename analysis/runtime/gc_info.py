@@ -62,18 +62,22 @@ class GCInfoReader:
         self._memory = memory
         self._version = _VERSION_4 if major >= _FIRST_WITH_VERSION_4 else _VERSION_3
         self._known: dict[int, GCInfo] = {}
+        self._live_at: dict[tuple[int, int, bool], tuple[Slot, ...]] = {}
 
     def info(self, address: int) -> GCInfo:
         if address not in self._known:
             self._known[address] = self._read(_Bits(self._memory, address))
         return self._known[address]
 
-    def live_slots(self, address: int, offset: int, *, leaf: bool) -> list[Slot]:
+    def live_slots(self, address: int, offset: int, *, leaf: bool) -> tuple[Slot, ...]:
         """Slots that hold a reference at ``offset``, counted from the method's start: that of the interrupted instruction
         for a leaf, of the byte before the return address otherwise."""
-        info = self.info(address)
-        bits = _Bits(self._memory, address, info.states_at)
-        return [*self._live(info, bits, offset, leaf), *info.untracked]
+        key = (address, offset, leaf)
+        if key not in self._live_at:
+            info = self.info(address)
+            bits = _Bits(self._memory, address, info.states_at)
+            self._live_at[key] = (*self._live(info, bits, offset, leaf), *info.untracked)
+        return self._live_at[key]
 
     # The header
 

@@ -22,6 +22,7 @@ class NativeCode:
         self._images = sorted(images, key=lambda image: image.base)
         self._bases = [image.base for image in self._images]
         self._symbols: dict[int, list[NamedSymbol]] = {}
+        self._labels: dict[int, str] = {}
 
     def image_at(self, ip: int) -> MappedImage | None:
         """The mapped file that ``ip`` lies in."""
@@ -31,6 +32,11 @@ class NativeCode:
 
     def label(self, ip: int) -> str:
         """``module!function+0x…`` or ``module+0x…``; "" for an address in no mapped file."""
+        if ip not in self._labels:
+            self._labels[ip] = self._label(ip)
+        return self._labels[ip]
+
+    def _label(self, ip: int) -> str:
         image = self.image_at(ip)
         if image is None:
             return ""
