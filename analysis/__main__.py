@@ -4,6 +4,7 @@
     python -m analysis stat DUMP             print types with counts and sizes, like ``dumpheap -stat``
     python -m analysis clrstack DUMP         print the managed stacks of all threads, like ``clrstack -all``
     python -m analysis facts DUMP OUT.json   write what the engine knows in the reference reader's schema
+    python -m analysis symbols PDB --out F   keep the source lines of a portable PDB (or of a .dll with one inside) in F
     python -m analysis warm                  compile the kernels ahead
 
 Exit codes: 0 done, 2 wrong arguments, 3 refused or failed with a reason (the last line says it).
@@ -30,6 +31,8 @@ def main(arguments: list[str]) -> int:
             return _clrstack(_path(arguments, "clrstack"))
         if command == "facts":
             return _facts(arguments)
+        if command == "symbols":
+            return _symbols(arguments)
         if command == "warm":
             return _warm()
         return _analyse(arguments)
@@ -118,6 +121,23 @@ def _facts(arguments: list[str]) -> int:
     from analysis.reference_facts import reference_facts
 
     options.out.write_text(json.dumps(reference_facts(Dump(options.dump)), indent=1))
+    return 0
+
+
+def _symbols(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis symbols")
+    parser.add_argument("pdb", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="file for the lines; see analysis.index.lines")
+    options = parser.parse_args(arguments[1:])
+    from analysis.limits import LIMITS
+    from analysis.runtime.portable_pdb import read_portable_pdb
+
+    with options.pdb.open("rb") as file:
+        # One byte more than is allowed, so that a larger file is seen to be one.
+        found = read_portable_pdb(file.read(LIMITS.pdb_bytes + 1))
+    found.lines.save(options.out)
+    counts = {"documents": len(found.lines.documents), "methods": len(found.lines.methods), "points": len(found.lines.points)}
+    _say({"done": True, "pdb_id": found.pdb_id, **counts, "problems": list(found.problems)})
     return 0
 
 

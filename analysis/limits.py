@@ -35,6 +35,11 @@ class Limits:
     exception_characters: int = 65_536
     merged_nodes: int = 1_000_000
     sync_blocks: int = 4_000_000
+    pdb_bytes: int = 256 << 20
+    pdb_blob_bytes: int = 64 << 20
+    pdb_problems: int = 100
+    sequence_points: int = 10_000_000
+    documents: int = 1_000_000
     read_bytes: int = 1 << 30
     archive_window_bytes: int = 128 << 20
     archive_directory_bytes: int = 1 << 20

@@ -23,6 +23,7 @@ from analysis.tables.merged_stacks import write_merged_stacks
 from analysis.tables.methods import MethodRows
 from analysis.tables.process import write_modules, write_native_modules
 from analysis.tables.stacks import ThreadInsight, first_frames, write_stack_objects, write_stacks, write_threads
+from analysis.tables.symbols import write_symbols
 from analysis.tables.types import ModuleUse, write_fields, write_types
 
 #: Called with stage, fraction of the stage (0 to 1) and a short text.
@@ -70,6 +71,7 @@ def analyse(path: Path, out: Path, progress: Progress) -> None:
     _write_threads(writer, dump, walked)
     write_modules(writer, dump, use)
     write_native_modules(writer, dump)
+    write_symbols(writer, dump)
     clock.begin("write")
     writer.facts("coverage", build_coverage(dump, walked, without_fields))
     clock.begin("")

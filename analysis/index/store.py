@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -13,7 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import Corrupt
+from analysis.index.lines import Lines, load_lines
 from analysis.index.schema import FACTS, SCHEMA_VERSION, TABLES, Column
+
+_PDB_ID = re.compile(r"[0-9a-f-]{36},[0-9]{1,10}")
 
 
 class TextColumn(Sequence[str]):
@@ -90,6 +94,11 @@ class IndexWriter:
             raise ValueError(f"facts {name}: fields without a data class: {unknown}")
         (self.directory / "facts" / f"{name}.json").write_text(json.dumps(document, indent=1))
 
+    def lines(self, pdb_id: str, lines: Lines) -> None:
+        """Keep the source lines of a PDB that was found in the dump itself."""
+        (self.directory / "symbols").mkdir(exist_ok=True)
+        lines.save(_lines_path(self.directory, pdb_id))
+
     def finish(self) -> None:
         for name in TABLES:
             if name not in self._rows:
@@ -100,7 +109,8 @@ class IndexWriter:
                 self.facts(name, {})
         files = {
             str(path.relative_to(self.directory)): path.stat().st_size
-            for part in ("columns", "facts")
+            for part in ("columns", "facts", "symbols")
+            if (self.directory / part).is_dir()
             for path in sorted((self.directory / part).iterdir())
         }
         manifest = {"schema_version": SCHEMA_VERSION, "engine_version": self._engine_version, "rows": self._rows, "files": files}
@@ -140,6 +150,15 @@ class Index:
         document: dict[str, Any] = self._open[key]
         return document
 
+    def lines(self, pdb_id: str) -> Lines | None:
+        """Source lines of the module whose ``pdb_id`` this is; None when the dump held no PDB of it."""
+        key = ("symbols", pdb_id)
+        if key not in self._open:
+            path = _lines_path(self.directory, pdb_id)
+            self._open[key] = load_lines(path) if pdb_id and path.is_file() else None
+        found: Lines | None = self._open[key]
+        return found
+
     def object_sizes(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
         """Shallow sizes in bytes of the objects in ``rows``, the oversize ones filled in."""
         sizes: npt.NDArray[np.uint64] = self.column("objects", "size")[rows].astype(np.uint64)
@@ -169,6 +188,11 @@ def open_index(directory: Path) -> Index:
     if set(rows) != set(TABLES):
         raise Corrupt("the index does not hold the tables of its schema", remedy="Run the analysis again.")
     return Index(directory, manifest)
+
+
+def _lines_path(directory: Path, pdb_id: str) -> Path:
+    """The id comes from a dump: whatever is no GUID with a number names a file that is never there."""
+    return directory / "symbols" / f"{pdb_id if _PDB_ID.fullmatch(pdb_id) else 'none'}.lines.npz"
 
 
 def _load(path: Path) -> npt.NDArray[Any]:

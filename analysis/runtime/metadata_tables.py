@@ -1,7 +1,8 @@
 """The physical layer of ECMA-335 metadata: root, streams, heaps and table rows, read lazily from bytes.
 
 Source: ECMA-335 partition II, 24.2 (physical layout) and II.22 (tables), plus the pointer tables and the ``#-`` and
-``#JTD`` streams of edit and continue as CoreCLR writes them. Everything a file promises is checked before it is used:
+``#JTD`` streams of edit and continue as CoreCLR writes them, and the two tables of PortablePdb-Metadata.md that lead to
+source lines. Everything a file promises is checked before it is used:
 a promise that does not hold raises ``Corrupt``.
 """
 
@@ -73,6 +74,8 @@ class Table(IntEnum):
     GENERIC_PARAM = 0x2A
     METHOD_SPEC = 0x2B
     GENERIC_PARAM_CONSTRAINT = 0x2C
+    DOCUMENT = 0x30
+    METHOD_DEBUG_INFORMATION = 0x31
 
 
 # A column is "2" or "4" (bytes), "S", "G", "B" (index into the string, GUID or blob heap), a table number (a plain
@@ -141,6 +144,9 @@ _COLUMNS: tuple[tuple[str | int, ...], ...] = (
     ("2", "2", "TypeOrMethodDef", "S"),  # GenericParam
     ("MethodDefOrRef", "B"),
     (Table.GENERIC_PARAM, "TypeDefOrRef"),
+    *((), (), ()),  # numbers that stand for no table
+    ("B", "G", "B", "G"),  # Document
+    (Table.DOCUMENT, "B"),
 )
 _LIST_POINTERS = {Table.FIELD: 0x03, Table.METHOD_DEF: 0x05, Table.PARAM: 0x07, Table.EVENT: 0x13, Table.PROPERTY: 0x16}
 
@@ -188,6 +194,7 @@ class _Streams:
     strings: tuple[int, int] = (0, 0)
     blobs: tuple[int, int] = (0, 0)
     guids: tuple[int, int] = (0, 0)
+    pdb: tuple[int, int] = (0, 0)
     wide: bool = False
     found: set[str] = field(default_factory=set)
 
@@ -242,6 +249,8 @@ class MetadataTables:
             streams.blobs = (start, end)
         elif name == "#GUID":
             streams.guids = (start, end)
+        elif name == "#Pdb":
+            streams.pdb = (start, end)
         elif name == "#JTD":
             streams.wide = True
 
@@ -284,6 +293,12 @@ class MetadataTables:
         tables = _CODED[column]
         most = 0xFFFF >> (len(tables) - 1).bit_length()
         return "4" if any(table >= 0 and self.counts[table] > most for table in tables) else "2"
+
+    @property
+    def pdb_stream(self) -> bytes:
+        """What a portable PDB says of the module it belongs to; empty for a module's own metadata."""
+        start, end = self._streams.pdb
+        return self._data[start:end]
 
     def count(self, table: Table) -> int:
         return self._rows[table].count

@@ -22,7 +22,7 @@ _SYSTEMS = (0, 0x7B79, 0x4644, 0xADC4, 0x1993, 0x1992)
 _PE32, _PE32_PLUS = 0x10B, 0x20B
 _DEBUG_DIRECTORY, _CLI_DIRECTORY = 6, 14
 _DEBUG_ENTRY = struct.Struct("<IIHHIIII")
-_CODE_VIEW = 2
+_CODE_VIEW, _EMBEDDED_PDB = 2, 17
 _PORTABLE_PDB = 0x504D
 _MAXIMUM_SECTIONS = 96
 _MAXIMUM_DEBUG_ENTRIES = 64
@@ -127,19 +127,32 @@ class PeImage:
         return (self.offset_of(metadata, length), length) if metadata and length else (0, 0)
 
     @cached_property
-    def code_view(self) -> CodeView | None:
-        """The PDB this image names, a portable one first; None when it names none. Raises as ``read_rva`` does."""
+    def _debug_entries(self) -> list[tuple[int, int, int, int, int]]:
+        """Debug directory: kind, minor version, size, RVA and file offset of the data. Raises as ``read_rva`` does."""
         rva, size = self._directory(_DEBUG_DIRECTORY)
         count = min(size // _DEBUG_ENTRY.size, _MAXIMUM_DEBUG_ENTRIES) if rva else 0
-        if not count:
-            return None
-        entries = _DEBUG_ENTRY.iter_unpack(self.read_rva(rva, count * _DEBUG_ENTRY.size))
-        named = [entry for entry in entries if entry[4] == _CODE_VIEW and entry[5] >= 24]
-        named.sort(key=lambda entry: entry[3] != _PORTABLE_PDB)
-        for _, _, _, _, _, length, address, raw_offset in named:
-            length = min(length, 24 + LIMITS.name_characters)
-            data = self._read(address if self.mapped else raw_offset, length)
+        rows = _DEBUG_ENTRY.iter_unpack(self.read_rva(rva, count * _DEBUG_ENTRY.size)) if count else ()
+        return [(kind, minor, length, address, raw) for _, _, _, minor, kind, length, address, raw in rows]
+
+    def _debug_data(self, address: int, raw_offset: int, length: int) -> bytes:
+        return self._read(address if self.mapped else raw_offset, length)
+
+    @cached_property
+    def code_view(self) -> CodeView | None:
+        """The PDB this image names, a portable one first; None when it names none. Raises as ``read_rva`` does."""
+        named = [entry for entry in self._debug_entries if entry[0] == _CODE_VIEW and entry[2] >= 24]
+        named.sort(key=lambda entry: entry[1] != _PORTABLE_PDB)
+        for _, _, length, address, raw_offset in named:
+            data = self._debug_data(address, raw_offset, min(length, 24 + LIMITS.name_characters))
             if data[:4] == b"RSDS":
                 path = data[24:].split(b"\0", 1)[0].decode("utf-8", "replace")
                 return CodeView(str(UUID(bytes_le=data[4:20])), int.from_bytes(data[20:24], "little"), path)
+        return None
+
+    @property
+    def embedded_pdb(self) -> bytes | None:
+        """The portable PDB inside the image as it is packed, MPDB and all; None when there is none. Raises as ``read_rva``."""
+        for kind, _, length, address, raw_offset in self._debug_entries:
+            if kind == _EMBEDDED_PDB and 8 < length <= LIMITS.pdb_bytes:
+                return self._debug_data(address, raw_offset, length)
         return None
