@@ -1,7 +1,7 @@
 """Deadlocks and convoys: cycles in a wait graph, who waits behind them, and locks with many waiters that are in no cycle.
 
-A thread that waits for any of several things is not stuck while one of them can still come, so such waits are no part of
-a cycle; neither are edges that are only possible.
+A thread that waits for any of several things, or for a limited time, is not stuck for good, so such waits are no part of a
+cycle; neither are edges that are only possible.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _edges(graph: WaitGraph, threads: int) -> _Edges:
     """Certain and likely edges: thread to lock it waits for, lock to holder, lock to lock it waits for in turn."""
     edges: _Edges = [[] for _ in range(threads + len(graph.locks))]
     for wait in graph.waits:
-        if wait.mode not in _NO_ENTRY and wait.certainty > Certainty.POSSIBLE:
+        if wait.mode not in _NO_ENTRY and not wait.timed and wait.certainty > Certainty.POSSIBLE:
             edges[wait.thread].append(threads + wait.lock)
     for row, lock in enumerate(graph.locks):
         edges[threads + row] += [h.thread for h in lock.holders if h.certainty > Certainty.POSSIBLE]

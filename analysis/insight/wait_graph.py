@@ -103,7 +103,8 @@ class _Builder:
         lock = self._lock((found.kind, found.object))
         if lock >= 0:
             frame = self._blocked[thread].frame
-            self._graph.waits.append(Wait(thread, lock, frame, found.mode, found.position, found.how, found.certainty))
+            how = f"{found.how}; it gives up after a while" if found.timed else found.how
+            self._graph.waits.append(Wait(thread, lock, frame, found.mode, found.position, how, found.certainty, found.timed))
 
     def _follow_chains(self) -> None:
         """Add what locks wait for in turn, until nothing new is found."""

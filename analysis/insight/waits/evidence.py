@@ -13,7 +13,6 @@ from analysis.heap.by_type import ObjectsByType
 from analysis.heap.thin_locks import ThinLock, find_thin_locks
 from analysis.heap.walk import HeapWalk
 from analysis.insight.waits.blocked import DefinedTypes
-from analysis.runtime.named_fields import NamedFields
 from analysis.runtime.stack_frames import ThreadStack
 from analysis.runtime.sync_blocks import SyncBlock, SyncTable, read_sync_table
 from analysis.runtime.thread_statics import ThreadStatics
@@ -34,7 +33,7 @@ class Evidence:
         self.threads: tuple[ManagedThread, ...] = dump.threads.threads
         by_address = {stack.thread.address: stack for stack in stacks if stack.thread}
         self.stacks = [by_address.get(thread.address) or ThreadStack(thread, thread.os_id) for thread in self.threads]
-        self.fields = NamedFields(dump.runtime.types, dump.fields)
+        self.fields = dump.named_fields
         self.statics = ThreadStatics(dump.runtime.types, dump.fields)
         self.methods = DefinedTypes()
         heap = None if isinstance(dump.gc_heap, AnalysisError) else dump.gc_heap

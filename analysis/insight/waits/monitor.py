@@ -32,9 +32,10 @@ def find(evidence: Evidence, blocked: BlockedStack) -> list[Found]:
     record = read_blocking_record(evidence.target, thread.address)
     block = evidence.block_at.get(record.sync_block) if record else None
     if record and block:
+        timed = record.timeout >= 0
         if not record.in_wait:
-            return [Found(KIND, block.object, ENTER, _RECORD)]
-        return [Found(KIND, block.object, PULSE, _WAIT_LIST, position=_position(block, thread.address))]
+            return [Found(KIND, block.object, ENTER, _RECORD, timed=timed)]
+        return [Found(KIND, block.object, PULSE, _WAIT_LIST, position=_position(block, thread.address), timed=timed)]
     methods = blocked.methods(*CODE)
     if methods:
         return [_by_stack(evidence, blocked, PULSE if methods[0].startswith(("Wait", "ObjWait")) else ENTER)]
@@ -119,7 +120,9 @@ def _own(evidence: Evidence, lock: Lock, row: int) -> None:
 def held(evidence: Evidence, explained: Container[int]) -> Iterator[LockKey]:
     """Every Monitor that is held or waited for by others than the threads of ``explained``."""
     for thin in evidence.thin_locks.values():
-        yield KIND, thin.object
+        # The header of a freed block is left over from the object that lay there.
+        if evidence.fields.method_table(thin.object) != evidence.dump.runtime.types.free_method_table:
+            yield KIND, thin.object
     for block in evidence.sync_table.blocks.values():
         if block.held or block.waiters or any(thread not in explained for thread in block.wait_list):
             yield KIND, block.object

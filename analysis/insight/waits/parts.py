@@ -76,7 +76,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one thread waits for. ``object`` is 0 where only the kind is known."""
+    """What one thread waits for. ``object`` is 0 where only the kind is known; ``timed`` when it gives up after a while."""
 
     kind: str
     object: int
@@ -84,6 +84,7 @@ class Found:
     how: str
     certainty: Certainty = Certainty.CERTAIN
     position: int = -1
+    timed: bool = False
 
 
 @dataclass(slots=True)
@@ -97,3 +98,4 @@ class Wait:
     position: int
     how: str
     certainty: Certainty
+    timed: bool = False

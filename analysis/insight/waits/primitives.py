@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.insight.waits import (
     class_constructor,
@@ -21,6 +21,11 @@ from analysis.insight.waits.blocked import BlockedStack
 from analysis.insight.waits.evidence import Evidence
 from analysis.insight.waits.parts import Certainty, Found, Lock, LockKey
 
+#: Threads of the class library that wait for their next piece of work, whatever they wait with.
+_IDLE = (
+    "System.Threading.PortableThreadPool+GateThread", "System.Threading.PortableThreadPool+WaitThread",
+    "System.Threading.PortableThreadPool+WorkerThread", "System.Threading.TimerQueue",
+)  # fmt: skip
 _INSIDE = "the Monitor inside it, by the runtime's note of what blocks the thread"
 
 
@@ -62,6 +67,8 @@ _DESCRIBE: dict[str, Callable[[Evidence, str, int], Lock]] = {
 
 def waits_of(evidence: Evidence, blocked: BlockedStack) -> list[Found]:
     """What a thread waits for. Nothing for one that does not wait; an object of 0 where only the kind is known."""
+    if blocked.caller and blocked.caller.type_name in _IDLE:
+        return []
     constructor = class_constructor.find(evidence, blocked)
     if constructor:
         return constructor
@@ -71,7 +78,7 @@ def waits_of(evidence: Evidence, blocked: BlockedStack) -> list[Found]:
     outermost = max(PRIMITIVES, key=lambda primitive: blocked.outermost(*primitive.code))
     if blocked.outermost(*outermost.code) < 0:
         return inner or thread_join.find_by_helper(evidence, blocked)
-    found = outermost.find(evidence, blocked)
+    found = [replace(one, timed=bool(inner) and inner[0].timed) for one in outermost.find(evidence, blocked)]
     if inner and inner[0].object and any(one.certainty < Certainty.CERTAIN for one in found):
         found = _by_monitor_inside(evidence, outermost, inner[0]) or found
     # Better the Monitor that the primitive is made of than nothing.
@@ -84,7 +91,7 @@ def _by_monitor_inside(evidence: Evidence, primitive: Primitive, inner: Found) -
         return []
     owner = evidence.owner_by_field(type_name, field_name, derived=True).get(inner.object, 0)
     mode = "enter" if primitive.kind == semaphore_slim.KIND else "signal"
-    return [Found(primitive.kind, owner, mode, _INSIDE, Certainty.CERTAIN, inner.position)] if owner else []
+    return [replace(inner, kind=primitive.kind, object=owner, mode=mode, how=_INSIDE)] if owner else []
 
 
 def describe(evidence: Evidence, progress: tasks.TaskProgress, key: LockKey) -> Lock:

@@ -88,3 +88,15 @@ def _runs(evidence: Evidence, address: int) -> bool:
     fields = evidence.fields
     bases = fields.bases(fields.method_table(address))
     return BOX in bases or (TASK in bases and bool((fields.number(address, "m_stateFlags") or 0) & _INVOKED))
+
+
+def asynchronous_method(type_name: str) -> str:
+    """``Type.Method`` of the asynchronous method whose box or state machine has the type name; "" for any other type.
+
+    The compiler calls the state machine of a method ``Type+<Method>d__3``, that of a lambda ``Type+<<Method>b__1>d``.
+    """
+    begin, end = type_name.rfind("+<"), type_name.rfind(">d")
+    if not 0 <= begin < end:
+        return ""
+    start = max(type_name.rfind("<", 0, begin), type_name.rfind(" ", 0, begin)) + 1
+    return f"{type_name[start:begin]}.{type_name[begin + 2 : end]}"
