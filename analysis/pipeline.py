@@ -8,21 +8,22 @@ from pathlib import Path
 
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
-from analysis.heap.by_type import ObjectsByType
 from analysis.heap.instances import group_instances
 from analysis.heap.walk import HeapWalk
 from analysis.index.store import IndexWriter
-from analysis.insight.crash import find_crash
-from analysis.insight.exceptions import collect_exceptions
-from analysis.insight.merged_stacks import merge_stacks
+from analysis.insight.execution import Execution
+from analysis.insight.findings import diagnose
+from analysis.insight.rules import RULES
 from analysis.tables.crash import build_crash
 from analysis.tables.exceptions import write_exceptions
 from analysis.tables.facts import ENGINE_VERSION, build_coverage, build_summary
+from analysis.tables.findings import build_findings
 from analysis.tables.heap import write_objects, write_segments
+from analysis.tables.locks import write_locks
 from analysis.tables.merged_stacks import write_merged_stacks
 from analysis.tables.methods import MethodRows
 from analysis.tables.process import write_modules, write_native_modules
-from analysis.tables.stacks import ThreadInsight, first_frames, write_stack_objects, write_stacks, write_threads
+from analysis.tables.stacks import ThreadInsight, write_stack_objects, write_stacks, write_threads
 from analysis.tables.symbols import write_symbols
 from analysis.tables.types import ModuleUse, write_fields, write_types
 
@@ -68,12 +69,13 @@ def analyse(path: Path, out: Path, progress: Progress) -> None:
     clock.begin("types", f"{len(walked.types):,} types of {walked.object_count:,} objects" if walked else "no heap in this dump")
     use, without_fields = _write_heap(writer, dump, walked, clock)
     clock.begin("threads", f"{len(dump.threads.threads):,} threads")
-    _write_threads(writer, dump, walked)
+    execution = Execution(dump, walked)
+    _write_execution(writer, execution, clock)
     write_modules(writer, dump, use)
     write_native_modules(writer, dump)
     write_symbols(writer, dump)
     clock.begin("write")
-    writer.facts("coverage", build_coverage(dump, walked, without_fields))
+    writer.facts("coverage", build_coverage(execution, without_fields))
     clock.begin("")
     writer.facts("summary", build_summary(dump, walked, clock.stages))
     writer.finish()
@@ -96,18 +98,19 @@ def _write_heap(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, clock:
     return use, without_fields
 
 
-def _write_threads(writer: IndexWriter, dump: Dump, walked: HeapWalk | None) -> None:
-    methods, starts = MethodRows(dump.runtime.modules), first_frames(dump.stacks)
-    managed = dump.stacks[: len(dump.threads.threads)]
+def _write_execution(writer: IndexWriter, execution: Execution, clock: _Clock) -> None:
+    dump, merged = execution.dump, execution.merged
+    methods = MethodRows(dump.runtime.modules)
     write_stacks(writer, dump, methods)
-    write_stack_objects(writer, dump, walked)
-    merged = merge_stacks(managed)
+    write_stack_objects(writer, dump, execution.walked)
     write_merged_stacks(writer, dump, merged, methods)
-    heap = None if isinstance(dump.gc_heap, AnalysisError) else dump.gc_heap
-    by_type = ObjectsByType(dump.core.memory, heap, walked, dump.named_fields.bases)
-    exceptions = collect_exceptions(dump, by_type)
-    write_exceptions(writer, dump, exceptions, methods)
-    writer.facts("crash", build_crash(dump, find_crash(dump, exceptions)))
-    own = [starts[row] + place if place >= 0 else -1 for row, place in enumerate(merged.own_frame)]
-    write_threads(writer, dump, ThreadInsight(merged.group, merged.leaf, own, [""] * len(managed)))
+    clock.within(0.4, "exceptions")
+    write_exceptions(writer, dump, execution.exceptions, methods)
+    writer.facts("crash", build_crash(dump, execution.crash))
+    clock.within(0.6, "locks")
+    write_locks(writer, execution.graph, execution.cycles, execution.first_frames)
+    own = [execution.frame_row(row, place) for row, place in enumerate(merged.own_frame)]
+    write_threads(writer, dump, ThreadInsight(merged.group, merged.leaf, own, execution.doing))
     methods.write(writer)
+    clock.within(0.9, "findings")
+    writer.facts("findings", build_findings(diagnose(execution, RULES)))

@@ -235,7 +235,7 @@ _SUMMARY: dict[str, DataClass] = {
 
 #: Fields of facts/coverage.json: what this dump can and cannot answer.
 _COVERAGE: dict[str, DataClass] = {
-    "items.topic": D1,  # heap, types, threads, modules, layout, memory
+    "items.topic": D1,  # heap, types, threads, stacks, modules, layout, memory
     "items.state": D1,  # complete, partial or none
     "items.title": D1,  # a short sentence for the strip: "Heap complete, 6,301 objects"
     "items.reason": D1,  # why, empty when complete

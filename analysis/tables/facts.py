@@ -11,6 +11,7 @@ from analysis.errors import AnalysisError
 from analysis.heap.walk import HeapWalk
 from analysis.index.schema import GENERATIONS
 from analysis.insight.crash import signal_name
+from analysis.insight.execution import Execution
 from analysis.runtime.gc_heap import GcHeap
 
 ENGINE_VERSION = "1"
@@ -123,10 +124,11 @@ def _generations(heap: GcHeap, walked: HeapWalk) -> list[dict[str, Any]]:
     return found
 
 
-def build_coverage(dump: Dump, walked: HeapWalk | None, types_without_fields: int) -> dict[str, Any]:
+def build_coverage(execution: Execution, types_without_fields: int) -> dict[str, Any]:
     """facts/coverage.json: one item per question a person may ask of the dump."""
+    dump, walked = execution.dump, execution.walked
     return {"items": [
-        _heap_item(dump, walked), _threads_item(dump), _types_item(dump, walked, types_without_fields),
+        _heap_item(dump, walked), _threads_item(dump), _stacks_item(execution), _types_item(dump, walked, types_without_fields),
         _modules_item(dump), _layout_item(dump), _memory_item(dump),
     ]}  # fmt: skip
 
@@ -167,6 +169,22 @@ def _threads_item(dump: Dump) -> dict[str, str]:
     if problem:
         return _item("threads", "partial" if threads else "none", f"{len(threads):,} threads read", problem)
     return _item("threads", "complete", f"All {len(threads):,} managed threads")
+
+
+def _stacks_item(execution: Execution) -> dict[str, str]:
+    """Stacks, exceptions and locks: how far they could be read, and why not further."""
+    walked = [stack for stack in execution.stacks if stack.frames]
+    frames = sum(len(stack.frames) for stack in walked)
+    stopped = [stack for stack in execution.stacks if stack.stopped]
+    reasons = [f"{len(stopped):,} of {len(walked):,} stacks end early: {stopped[0].stopped}"] if stopped else []
+    if unreadable := execution.dump.stack_walker.methods.unreadable:
+        reasons.append(f"{len(unreadable):,} methods could not be read")
+    if left_out := execution.exceptions.left_out:
+        reasons.append(f"{left_out:,} exceptions beyond the first {len(execution.exceptions.rows):,} were not read")
+    reasons += execution.graph.problems
+    state = "partial" if reasons else "complete"
+    title = f"{len(walked):,} stacks, {frames:,} frames" if walked else "No stacks"
+    return _item("stacks", state if walked else "none", title, "; ".join(reasons)[:2000])
 
 
 def _types_item(dump: Dump, walked: HeapWalk | None, without_fields: int) -> dict[str, str]:

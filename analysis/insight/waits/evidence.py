@@ -58,6 +58,13 @@ class Evidence:
         return self.sync_table.by_address()
 
     @cached_property
+    def place_in_line(self) -> dict[int, int]:
+        """Places of threads (by address) in the list of threads in Monitor.Wait, from 1."""
+        return {
+            thread: place for block in self.sync_table.blocks.values() for place, thread in enumerate(block.wait_list, 1)
+        }
+
+    @cached_property
     def thin_locks(self) -> dict[int, ThinLock]:
         """Thin locks by object; none for a dump without a heap."""
         heap = self.dump.gc_heap
@@ -96,6 +103,19 @@ class Evidence:
                 continue
             if managed:
                 found[managed] = row
+        return found
+
+    @cached_property
+    def reader_counts(self) -> dict[int, list[tuple[int, int]]]:
+        """What threads note about the ReaderWriterLockSlims they entered: id of the lock -> rows with their notes."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for row, thread in enumerate(self.threads):
+            at = self.statics.reference(thread.address, "System.Threading.ReaderWriterLockSlim", "t_rwc")
+            seen: set[int] = set()
+            while at and at not in seen and len(seen) < MAXIMUM_LINKS:
+                seen.add(at)
+                found.setdefault(self.fields.number(at, "lockID") or 0, []).append((row, at))
+                at = self.fields.reference(at, "next") or 0
         return found
 
     def ended(self, row: int) -> bool:

@@ -35,15 +35,12 @@ def find(evidence: Evidence, blocked: BlockedStack) -> list[Found]:
         timed = record.timeout >= 0
         if not record.in_wait:
             return [Found(KIND, block.object, ENTER, _RECORD, timed=timed)]
-        return [Found(KIND, block.object, PULSE, _WAIT_LIST, position=_position(block, thread.address), timed=timed)]
+        position = evidence.place_in_line.get(thread.address, -1)
+        return [Found(KIND, block.object, PULSE, _WAIT_LIST, position=position, timed=timed)]
     methods = blocked.methods(*CODE)
     if methods:
         return [_by_stack(evidence, blocked, PULSE if methods[0].startswith(("Wait", "ObjWait")) else ENTER)]
     return _by_helper(evidence, blocked)
-
-
-def _position(block: SyncBlock, thread: int) -> int:
-    return block.wait_list.index(thread) + 1 if thread in block.wait_list else -1
 
 
 def _by_stack(evidence: Evidence, blocked: BlockedStack, mode: str) -> Found:

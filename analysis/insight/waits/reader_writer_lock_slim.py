@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from analysis.insight.waits.blocked import BlockedStack
 from analysis.insight.waits.choice import choose
-from analysis.insight.waits.evidence import MAXIMUM_LINKS, Evidence
+from analysis.insight.waits.evidence import Evidence
 from analysis.insight.waits.parts import Certainty, Found, Holder, Lock, LockKey
 
 KIND = "ReaderWriterLockSlim"
@@ -58,9 +58,10 @@ def describe(evidence: Evidence, kind: str, address: int) -> Lock:
 
 def _writer(evidence: Evidence, lock: Lock, managed_id: int) -> None:
     row = evidence.row_of_managed_id.get(managed_id, -1)
-    lock.owner = row
-    counts = next(iter(_counts(evidence, row, lock.object)), None) if row >= 0 else None
-    lock.recursion = max(evidence.fields.number(counts, "writercount") or 1, 1) if counts else 1
+    lock.owner, lock.recursion = row, 1
+    for reader, counts in _counts(evidence, lock.object):
+        if reader == row:
+            lock.recursion = max(evidence.fields.number(counts, "writercount") or 1, 1)
     _hold(evidence, lock, row, "writer", _STATE)
 
 
@@ -68,12 +69,11 @@ def _readers(evidence: Evidence, lock: Lock, readers: int) -> None:
     """Threads whose own count says that they read; entries without a thread are said in the state."""
     known = entered = 0
     upgraders = {holder.thread for holder in lock.holders}
-    for row in range(len(evidence.threads)):
-        for counts in _counts(evidence, row, lock.object):
-            entries = evidence.fields.number(counts, "readercount") or 0
-            if entries > 0 and row not in upgraders:
-                known, entered = known + 1, entered + entries
-                _hold(evidence, lock, row, "reader", _COUNTS)
+    for row, counts in _counts(evidence, lock.object):
+        entries = evidence.fields.number(counts, "readercount") or 0
+        if entries > 0 and row not in upgraders:
+            known, entered = known + 1, entered + entries
+            _hold(evidence, lock, row, "reader", _COUNTS)
     lock.recursion = entered if known == 1 else 1
     missing = readers - known - len(upgraders)
     if missing > 0:
@@ -88,17 +88,9 @@ def _hold(evidence: Evidence, lock: Lock, row: int, mode: str, how: str) -> None
         lock.holders.append(Holder(row, mode, how, Certainty.CERTAIN))
 
 
-def _counts(evidence: Evidence, row: int, lock: int) -> Iterator[int]:
-    """The ReaderWriterCount of a lock in the list that a thread keeps."""
-    wanted = evidence.fields.number(lock, "_lockID")
-    at = evidence.statics.reference(evidence.threads[row].address, TYPE, "t_rwc")
-    for _ in range(MAXIMUM_LINKS):
-        if not at:
-            return
-        if evidence.fields.number(at, "lockID") == wanted:
-            yield at
-            return
-        at = evidence.fields.reference(at, "next") or 0
+def _counts(evidence: Evidence, lock: int) -> list[tuple[int, int]]:
+    """Rows of threads with their ReaderWriterCount of a lock."""
+    return evidence.reader_counts.get(evidence.fields.number(lock, "_lockID") or 0, [])
 
 
 def _waiters(evidence: Evidence, address: int) -> int:

@@ -1,0 +1,24 @@
+"""The rules, one file each. To add one, write its file and name it here; docs/rules.md shows how."""
+
+from __future__ import annotations
+
+from analysis.insight.findings import Rule
+from analysis.insight.rules import (
+    blocked_finalizer,
+    deadlock,
+    lock_convoy,
+    piled_threads,
+    stack_overflow,
+    sync_over_async,
+    unhandled_exception,
+)
+
+RULES: tuple[Rule, ...] = (
+    unhandled_exception.RULE,
+    stack_overflow.RULE,
+    deadlock.RULE,
+    lock_convoy.RULE,
+    blocked_finalizer.RULE,
+    sync_over_async.RULE,
+    piled_threads.RULE,
+)
