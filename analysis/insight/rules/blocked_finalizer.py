@@ -33,7 +33,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
         confidence=Certainty.CERTAIN if waits else Certainty.LIKELY,
         impact=1.0,
         title=("The finalizer thread is blocked in the finalizer of ", name),
-        summary=(thread(row), f": {execution.doing[row]}. No other finalizer can run, so everything that has one, and all it "
+        summary=(thread(row), f": {execution.doing[row]} No other finalizer can run, so everything that has one, and all it "
                  "refers to, stays in memory."),
         evidence=(
             Evidence("the finalizer thread", thread(row)),

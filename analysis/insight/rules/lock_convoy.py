@@ -34,8 +34,9 @@ def _summary(execution: Execution, convoy: Convoy) -> Iterator[str | Reference]:
     holders = execution.graph.locks[convoy.lock].holders
     yield from (lock(convoy.lock), " is held by ", *listed([thread(holder.thread) for holder in holders]))
     if len(holders) == 1 and execution.doing[holders[0].thread]:
-        yield f", which does this: {execution.doing[holders[0].thread]}"
-    yield "."
+        yield f". What it does: {execution.doing[holders[0].thread]}"
+    else:
+        yield "."
     if convoy.behind > convoy.waiters:
         yield f" With those that wait for the waiting, {convoy.behind:,} threads are held up."
 

@@ -10,11 +10,13 @@ from analysis.insight.findings import Evidence, Finding, Rule, Severity, frame, 
 from analysis.insight.waits.parts import Certainty
 
 _FEWEST, _LEAST_SHARE = 10, 0.25
+_TASK = "Task"
 
 
 def _explained(execution: Execution) -> set[int]:
-    """Threads of which a deadlock or a convoy tells already."""
+    """Threads of which a deadlock, a convoy or blocking on tasks tells already."""
     lines = {convoy.lock for convoy in execution.convoys}
+    lines |= {row for row, lock in enumerate(execution.graph.locks) if lock.kind == _TASK}
     found = {wait.thread for wait in execution.graph.waits if wait.lock in lines}
     for cycle in execution.cycles:
         found |= {step.thread for step in cycle.steps} | set(cycle.bystanders)
@@ -46,7 +48,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
             title=(f"{len(rows):,} threads are at the same place: {name}",),
             summary=(*listed([thread(row) for row in rows]),
                      f" have the same innermost frame of the program's own code, {share:.0%} of all threads that run such code. "
-                     f"One of them: {execution.doing[rows[0]]}."),
+                     f"One of them: {execution.doing[rows[0]]}"),
             evidence=(Evidence("the place, on one of these threads", frame(place)),),
         )  # fmt: skip
 
