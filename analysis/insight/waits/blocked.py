@@ -11,6 +11,8 @@ from analysis.runtime.stack_frames import FrameKind, Method, StackFrame, ThreadS
 #: Frames looked at from the innermost one on: waiting code is never deeper than this.
 _MAXIMUM_RUN = 64
 
+_STUB = "IL stub"
+
 #: Types as metadata names them, and how the names of their methods begin that wait. "" stands for all methods.
 WAITING_CODE: dict[str, tuple[str, ...]] = {
     "System.Threading.Monitor": ("Enter", "TryEnter", "ReliableEnter", "Wait", "ObjWait"),
@@ -88,7 +90,11 @@ def _defined_type(method: Method) -> str:
 
 
 class BlockedStack:
-    """The top of one stack. ``run``: frames of waiting code, innermost first; ``caller``: the frame that called them."""
+    """The top of one stack. ``run``: frames of waiting code, innermost first; ``caller``: the frame that called them.
+
+    Code that was optimised leaves few frames of its own. What it calls in the runtime is then told by the runtime's frame
+    on top, which names the method, with a stub under it that stands for nothing.
+    """
 
     def __init__(self, stack: ThreadStack, names: DefinedTypes) -> None:
         self.stack = stack
@@ -97,15 +103,18 @@ class BlockedStack:
         #: Place of the innermost managed frame, -1 without one.
         self.top = -1
         for place, frame in enumerate(stack.frames):
-            if frame.kind is not FrameKind.MANAGED or frame.method is None:
+            if frame.method is None or frame.kind is FrameKind.NATIVE:
                 continue
-            if self.top < 0:
+            if self.top < 0 and frame.kind is FrameKind.MANAGED:
                 self.top = place
+            if frame.kind is FrameKind.RUNTIME and self.top >= 0:
+                continue
             here = RunFrame(place, frame, names.name(frame.method), frame.method.method_name)
-            if not waits(here) or len(self.run) >= _MAXIMUM_RUN:
+            if waits(here) and len(self.run) < _MAXIMUM_RUN:
+                self.run.append(here)
+            elif frame.kind is FrameKind.MANAGED and frame.method.kind != _STUB:
                 self.caller = here
                 break
-            self.run.append(here)
 
     @property
     def frame(self) -> int:
@@ -140,7 +149,8 @@ class BlockedStack:
 def waits(here: RunFrame) -> bool:
     """Whether the frame is code of a primitive that waits."""
     prefixes = WAITING_CODE.get(here.type_name)
-    return prefixes is not None and here.method_name.startswith(prefixes)
+    # Calls into the runtime are local functions of the method that needs them: <Wait>g____PInvoke|24_0.
+    return prefixes is not None and here.method_name.removeprefix("<").startswith(prefixes)
 
 
 def _objects(frame: StackFrame, *, own: bool) -> Iterator[Candidate]:

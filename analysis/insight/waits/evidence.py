@@ -60,9 +60,7 @@ class Evidence:
     @cached_property
     def place_in_line(self) -> dict[int, int]:
         """Places of threads (by address) in the list of threads in Monitor.Wait, from 1."""
-        return {
-            thread: place for block in self.sync_table.blocks.values() for place, thread in enumerate(block.wait_list, 1)
-        }
+        return {thread: place for block in self.sync_table.blocks.values() for place, thread in enumerate(block.wait_list, 1)}
 
     @cached_property
     def thin_locks(self) -> dict[int, ThinLock]:

@@ -48,6 +48,16 @@ public static class Waits
         for (int i = 0; i < waiting; i++) Start("convoy", Queue, 256 * 1024);
     }
 
+    /// Many threads before one lock of each kind.
+    public static void Crowd(int waiting)
+    {
+        Start("crowd-owner", () => { modern.Enter(); books.EnterWriteLock(); turn.Wait(); var kept = mutex; kept.WaitOne(); Forever(); GC.KeepAlive(kept); });
+        Thread.Sleep(200);
+        var slim = new ManualResetEventSlim(false);
+        var bodies = new ThreadStart[] { () => { lock (modern) { } }, () => books.EnterReadLock(), () => turn.Wait(), () => mutex.WaitOne(), () => promise.Task.Wait(), () => slim.Wait(), () => Outer().Wait() };
+        for (int i = 0; i < waiting; i++) Start("crowd-" + i % bodies.Length, bodies[i % bodies.Length], 256 * 1024);
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)] static void Queue() { lock (queue) GC.KeepAlive(queue); }
 
     /// writer holds books and wants its turn; semaphore has the turn and waits for a task; the task joins a thread that reads books.
