@@ -35,6 +35,7 @@ class Limits:
     exception_characters: int = 65_536
     merged_nodes: int = 1_000_000
     sync_blocks: int = 4_000_000
+    findings_per_rule: int = 100
     pdb_bytes: int = 256 << 20
     pdb_blob_bytes: int = 64 << 20
     pdb_problems: int = 100

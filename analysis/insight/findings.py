@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 
 from analysis.errors import AnalysisError
 from analysis.insight.execution import Execution
 from analysis.insight.waits.parts import Certainty
+from analysis.limits import LIMITS
 
 
 class Severity(IntEnum):
@@ -124,10 +126,13 @@ def diagnose(execution: Execution, rules: Iterable[Rule]) -> Diagnosis:
     not_run: list[tuple[Rule, str]] = []
     for rule in rules:
         try:
-            findings = list(rule.look(execution))
+            findings = list(islice(rule.look(execution), LIMITS.findings_per_rule))
             looked_at = rule.looked_at(execution)
         except AnalysisError as error:
             not_run.append((rule, str(error)))
+            continue
+        except Exception as error:  # a fault in one rule must not cost the answers of all others
+            not_run.append((rule, f"the rule itself failed ({type(error).__name__})"))
             continue
         found += [(rule, finding) for finding in findings]
         if not findings:

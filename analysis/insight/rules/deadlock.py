@@ -8,6 +8,9 @@ from analysis.insight.deadlocks import Cycle
 from analysis.insight.execution import Execution
 from analysis.insight.findings import Evidence, Finding, Reference, Rule, Severity, frame, listed, lock, thread
 
+#: A ring of threads is told this far in words, and this far as evidence.
+_STEPS_IN_WORDS, _STEPS_OF_EVIDENCE = 6, 32
+
 
 def _look(execution: Execution) -> Iterator[Finding]:
     for cycle in execution.cycles:
@@ -28,9 +31,17 @@ def _each_other(members: int) -> str:
 
 
 def _steps(cycle: Cycle) -> Iterator[str | Reference]:
-    for place, step in enumerate(cycle.steps):
-        yield from ("; " if place else "", thread(step.thread), " holds ", lock(step.holds), " and waits for ", lock(step.waits))
-    yield "."
+    for place, step in enumerate(cycle.steps[:_STEPS_IN_WORDS]):
+        yield from (
+            *(("; ",) if place else ()),
+            thread(step.thread),
+            " holds ",
+            lock(step.holds),
+            " and waits for ",
+            lock(step.waits),
+        )
+    rest = len(cycle.steps) - _STEPS_IN_WORDS
+    yield f"; {rest:,} more steps close the circle." if rest > 0 else "."
 
 
 def _bystanders(cycle: Cycle) -> tuple[str | Reference, ...]:
@@ -42,7 +53,7 @@ def _bystanders(cycle: Cycle) -> tuple[str | Reference, ...]:
 
 
 def _evidence(execution: Execution, cycle: Cycle) -> Iterator[Evidence]:
-    for step in cycle.steps:
+    for step in cycle.steps[:_STEPS_OF_EVIDENCE]:
         if step.holds_frame >= 0:
             yield Evidence("took the first lock here", frame(execution.frame_row(step.thread, step.holds_frame)))
         if step.waits_frame >= 0:
