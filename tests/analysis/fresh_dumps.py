@@ -47,6 +47,7 @@ RECIPES = (
     Recipe("full", "full", "zoo"),
     Recipe("shapes", "heap", "shapes", own=True),
     Recipe("threads", "heap", "threads", own=True),
+    Recipe("waits", "heap", "waits", own=True),
 )
 
 

@@ -34,10 +34,10 @@ public static class Waits
         Program.Truth["cycles"] = new[]
         {
             new[] { "writer", "semaphore", "task", "joined" }, new[] { "lock-then-monitor", "monitor-then-lock" },
-            new[] { "in-constructor", "wants-constructor" }, new[] { "waits-for-finalizers", ".NET Finalizer" }, new[] { "takes-twice" },
-            new[] { "async-holder" },
+            new[] { "in-constructor", "wants-constructor" }, new[] { "", "waits-for-finalizers" }, new[] { ".NET TP Worker", "async-holder" },
         };
         Program.Truth["convoy"] = scale * 20;
+        Program.Truth["stuck_by_themselves"] = new[] { "wants-abandoned", "wants-abandoned-lock" };
     }
 
     /// Nothing but threads before one lock; its owner sleeps.
@@ -45,7 +45,7 @@ public static class Waits
     {
         Start("convoy-owner", () => { lock (queue) Forever(); });
         Thread.Sleep(100);
-        for (int i = 0; i < waiting; i++) Start("convoy", Queue, 256 * 1024);
+        for (int i = 0; i < waiting; i++) Start("convoy", Queue);
     }
 
     /// Many threads before one lock of each kind.
@@ -55,7 +55,7 @@ public static class Waits
         Thread.Sleep(200);
         var slim = new ManualResetEventSlim(false);
         var bodies = new ThreadStart[] { () => { lock (modern) { } }, () => books.EnterReadLock(), () => turn.Wait(), () => mutex.WaitOne(), () => promise.Task.Wait(), () => slim.Wait(), () => Outer().Wait() };
-        for (int i = 0; i < waiting; i++) Start("crowd-" + i % bodies.Length, bodies[i % bodies.Length], 256 * 1024);
+        for (int i = 0; i < waiting; i++) Start("crowd-" + i % bodies.Length, bodies[i % bodies.Length]);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)] static void Queue() { lock (queue) GC.KeepAlive(queue); }
@@ -151,5 +151,5 @@ public static class Waits
 
     static void Forever() => Thread.Sleep(Timeout.Infinite);
 
-    static void Start(string name, ThreadStart body, int stack = 0) => new Thread(body, stack) { Name = name, IsBackground = true }.Start();
+    static void Start(string name, ThreadStart body) => new Thread(body, 256 * 1024) { Name = name, IsBackground = true }.Start();
 }
