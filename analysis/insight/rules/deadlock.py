@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from analysis.insight.deadlocks import Cycle
 from analysis.insight.execution import Execution
 from analysis.insight.findings import Evidence, Finding, Reference, Rule, Severity, frame, listed, lock, thread
+from analysis.insight.waits import class_constructor, finalizer, tasks, thread_join
 
 #: A ring of threads is told this far in words, and this far as evidence.
 _STEPS_IN_WORDS, _STEPS_OF_EVIDENCE = 6, 32
+#: How a thread stands to what others wait for, where "holds" is not the word.
+_VERBS = {tasks.KIND: "runs", class_constructor.KIND: "runs", thread_join.KIND: "must complete", finalizer.KIND: "empties"}
 
 
 def _look(execution: Execution) -> Iterator[Finding]:
@@ -21,7 +24,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
             confidence=cycle.certainty,
             impact=stuck / max(len(execution.alive), 1),
             title=(*listed([thread(row) for row in members]), _each_other(len(members))),
-            summary=(*_steps(cycle), *_bystanders(cycle)),
+            summary=(*_steps(execution, cycle), *_bystanders(cycle)),
             evidence=tuple(_evidence(execution, cycle)),
         )
 
@@ -30,12 +33,12 @@ def _each_other(members: int) -> str:
     return " waits for itself" if members == 1 else " wait for each other: none of them can ever go on"
 
 
-def _steps(cycle: Cycle) -> Iterator[str | Reference]:
+def _steps(execution: Execution, cycle: Cycle) -> Iterator[str | Reference]:
     for place, step in enumerate(cycle.steps[:_STEPS_IN_WORDS]):
         yield from (
             *(("; ",) if place else ()),
             thread(step.thread),
-            " holds ",
+            f" {_VERBS.get(execution.graph.locks[step.holds].kind, 'holds')} ",
             lock(step.holds),
             " and waits for ",
             lock(step.waits),

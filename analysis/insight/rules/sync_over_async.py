@@ -1,4 +1,8 @@
-"""Sync over async: threads of the pool that block on tasks, which need threads of the pool to complete."""
+"""Sync over async: threads of the pool that block on tasks, which need threads of the pool to complete.
+
+Parallel.For and its like wait for their own tasks too, but run them meanwhile: a thread that waits for the task library's
+own code does not count.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from analysis.insight.findings import Evidence, Finding, Rule, Severity, frame, 
 from analysis.insight.waits.parts import Certainty, Wait
 
 _TASK, _POOL_WORKER = "Task", "pool worker"
-_FEWEST, _MOST_OF_THE_POOL, _MOST_SHOWN = 2, 0.5, 8
+_TASK_LIBRARY = "System.Threading.Tasks."
+_FEWEST, _MANY, _MOST_OF_THE_POOL, _MOST_SHOWN = 2, 3, 0.5, 8
 
 
 def _workers(execution: Execution) -> list[int]:
@@ -21,7 +26,12 @@ def _blocked(execution: Execution) -> list[Wait]:
     workers = set(_workers(execution))
     first = {wait.thread: wait for wait in execution.graph.waits
              if wait.thread in workers and execution.graph.locks[wait.lock].kind == _TASK}  # fmt: skip
-    return [first[row] for row in sorted(first)]
+    return [first[row] for row in sorted(first) if not _of_the_library(execution, first[row])]
+
+
+def _of_the_library(execution: Execution, wait: Wait) -> bool:
+    method = execution.stacks[wait.thread].frames[wait.frame].method if wait.frame >= 0 else None
+    return method is not None and method.type_name.startswith(_TASK_LIBRARY)
 
 
 def _look(execution: Execution) -> Iterator[Finding]:
@@ -33,7 +43,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
     place = f" Most of them block in {own.most_common(1)[0][0]}." if own else ""
     shown = blocked[:_MOST_SHOWN]
     yield Finding(
-        severity=Severity.CRITICAL if share >= _MOST_OF_THE_POOL else Severity.WARNING,
+        severity=Severity.CRITICAL if share >= _MOST_OF_THE_POOL and len(blocked) >= _MANY else Severity.WARNING,
         confidence=Certainty.CERTAIN if all(wait.certainty == Certainty.CERTAIN for wait in blocked) else Certainty.LIKELY,
         impact=len(blocked) / max(len(execution.alive), 1),
         title=(f"{len(blocked):,} of {workers:,} threads of the pool block on tasks",),
