@@ -18,6 +18,7 @@ class MetadataBuilder:
     heap_sizes: int = 0
     extra_data: bool = False
     extra_streams: tuple[str, ...] = ()
+    pdb_stream: bytes = b""
 
     def text(self, value: str) -> int:
         self.strings += value.encode() + b"\0"
@@ -41,6 +42,7 @@ class MetadataBuilder:
         stream += b"\xee" * 4 if self.extra_data else b""
         stream += b"".join(b"".join(self.tables[number]) for number in sorted(self.tables))
         streams = [(self.table_stream, stream), ("#Strings", bytes(self.strings)), ("#GUID", bytes(self.guids))]
+        streams += [("#Pdb", self.pdb_stream)] if self.pdb_stream else []
         streams += [("#Blob", bytes(self.blobs)), *((name, b"") for name in self.extra_streams)]
         version = b"v4.0.30319\0\0"
         head = struct.pack("<IHHII", 0x424A5342, 1, 1, 0, len(version)) + version + struct.pack("<HH", 0, len(streams))
