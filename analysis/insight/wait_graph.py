@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from analysis.dump import Dump
 from analysis.heap.walk import HeapWalk
-from analysis.insight.waits import events, semaphore_slim
+from analysis.insight.waits import events, monitor, semaphore_slim
 from analysis.insight.waits.blocked import BlockedStack
 from analysis.insight.waits.evidence import Evidence
 from analysis.insight.waits.parts import Certainty, Found, Holder, Lock, LockKey, Wait
@@ -23,6 +23,7 @@ from analysis.runtime.stack_frames import ThreadStack
 #: Locks in one graph; tasks can hang on each other by the million.
 _MOST_LOCKS = 500_000
 _BY_ELIMINATION = "the only lock of its kind with a waiter that is not accounted for"
+_ENTERED_AGAIN = (monitor.KIND, events.HANDLE_KINDS[0])
 _ON_STACK = "a frame of the thread keeps it for later"
 
 
@@ -141,24 +142,28 @@ class _Builder:
         for lock in self._graph.locks:
             if lock.holders or self._exclusive(lock):
                 wanted.setdefault(lock.object, []).append(lock)
-        entering = {(wait.thread, self._graph.locks[wait.lock].object) for wait in self._graph.waits}
+        entering = {(wait.thread, self._graph.locks[wait.lock].object): wait.lock for wait in self._graph.waits}
         kept: dict[int, dict[int, tuple[int, bool]]] = {}
         for row, blocked in enumerate(self._blocked):
             last = blocked.run[-1].place if blocked.run else blocked.top - 1
             for place, frame in enumerate(blocked.stack.frames[last + 1 :], last + 1):
                 for found in frame.objects:
-                    # The frame that is about to enter a lock refers to it without holding it.
-                    if found.object in wanted and not (place == blocked.frame and (row, found.object) in entering):
+                    if found.object in wanted and not self._enters(entering.get((row, found.object)), place == blocked.frame):
                         kept.setdefault(found.object, {}).setdefault(row, (place, found.precise))
         for address, threads in kept.items():
             for lock in wanted[address]:
                 _took(lock, threads) if lock.holders else _hold_by_stack(lock, threads)
 
+    def _enters(self, lock: int | None, calling: bool) -> bool:
+        """Whether a thread refers to a lock only because it waits for it. One that can be entered again by its owner is never
+        waited for by its owner; of any other, the frame that calls the waiting code does not hold it yet."""
+        return lock is not None and (calling or self._graph.locks[lock].kind in _ENTERED_AGAIN)
+
     def _exclusive(self, lock: Lock) -> bool:
         """Whether a lock lets one thread in at a time without saying which."""
         if lock.kind == semaphore_slim.KIND:
             return semaphore_slim.exclusive(self._evidence, lock.object)
-        return lock.kind == events.HANDLE_KINDS[0]
+        return lock.kind == events.HANDLE_KINDS[0] or (lock.kind == monitor.KIND and lock.state == monitor.NOT_IN_DUMP)
 
 
 def _took(lock: Lock, threads: dict[int, tuple[int, bool]]) -> None:

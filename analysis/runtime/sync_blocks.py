@@ -49,9 +49,13 @@ class SyncBlock:
 
 @dataclass(slots=True)
 class SyncTable:
-    """All sync blocks in use by index. ``problems`` says what could not be read, in words."""
+    """All sync blocks in use by index. ``problems`` says what could not be read, in words.
+
+    ``unread``: address -> index and object of blocks that are not in the dump, of which the table alone tells.
+    """
 
     blocks: dict[int, SyncBlock] = field(default_factory=dict)
+    unread: dict[int, tuple[int, int]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def by_address(self) -> dict[int, SyncBlock]:
@@ -79,17 +83,18 @@ def read_sync_table(target: Target) -> SyncTable:
     except AnalysisError as error:
         table.problems.append(f"the table of sync blocks was not found: {error.what}")
         return table
-    lost = broken = 0
+    broken = 0
     for index, address, owner_object in _entries(target, start, count, table):
         try:
             block, whole = _read(target, index, address, owner_object)
         except AnalysisError:
-            lost += 1
+            table.unread[address] = index, owner_object
             continue
         table.blocks[index] = block
         broken += not whole
-    if lost:
-        table.problems.append(f"{lost:,} of {count:,} sync blocks could not be read")
+    if table.unread:
+        used = len(table.unread) + len(table.blocks)
+        table.problems.append(f"{len(table.unread):,} of {used:,} sync blocks could not be read")
     if broken:
         table.problems.append(f"the list of threads in Monitor.Wait breaks off in {broken:,} sync blocks")
     return table

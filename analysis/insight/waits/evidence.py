@@ -58,6 +58,11 @@ class Evidence:
         return self.sync_table.by_address()
 
     @cached_property
+    def unread_blocks(self) -> dict[int, int]:
+        """Sync block indexes by object of the blocks that are not in the dump."""
+        return {owner_object: index for index, owner_object in self.sync_table.unread.values()}
+
+    @cached_property
     def place_in_line(self) -> dict[int, int]:
         """Places of threads (by address) in the list of threads in Monitor.Wait, from 1."""
         return {thread: place for block in self.sync_table.blocks.values() for place, thread in enumerate(block.wait_list, 1)}

@@ -18,6 +18,7 @@ from analysis.runtime.sync_blocks import SyncBlock, read_blocking_record
 KIND = "Monitor"
 CODE = ("System.Threading.Monitor", "System.Threading.ObjectHeader")
 ENTER, PULSE = "enter", "pulse"
+NOT_IN_DUMP = "its state is not in the dump"
 _RECORD = "the runtime's note of what blocks the thread"
 _WAIT_LIST = "the runtime's list of threads in Monitor.Wait"
 _STATE = "the lock's own state"
@@ -30,17 +31,23 @@ def find(evidence: Evidence, blocked: BlockedStack) -> list[Found]:
     if thread is None:
         return []
     record = read_blocking_record(evidence.target, thread.address)
-    block = evidence.block_at.get(record.sync_block) if record else None
-    if record and block:
+    waited = _object_of(evidence, record.sync_block) if record else 0
+    if record and waited:
         timed = record.timeout >= 0
         if not record.in_wait:
-            return [Found(KIND, block.object, ENTER, _RECORD, timed=timed)]
+            return [Found(KIND, waited, ENTER, _RECORD, timed=timed)]
         position = evidence.place_in_line.get(thread.address, -1)
-        return [Found(KIND, block.object, PULSE, _WAIT_LIST, position=position, timed=timed)]
+        return [Found(KIND, waited, PULSE, _WAIT_LIST if position > 0 else _RECORD, position=position, timed=timed)]
     methods = blocked.methods(*CODE)
     if methods:
         return [_by_stack(evidence, blocked, PULSE if methods[0].startswith(("Wait", "ObjWait")) else ENTER)]
     return _by_helper(evidence, blocked)
+
+
+def _object_of(evidence: Evidence, address: int) -> int:
+    """The object that the sync block at an address belongs to; 0 when there is no such block."""
+    block = evidence.block_at.get(address)
+    return block.object if block else evidence.sync_table.unread.get(address, (0, 0))[1]
 
 
 def _by_stack(evidence: Evidence, blocked: BlockedStack, mode: str) -> Found:
@@ -77,6 +84,9 @@ def describe(evidence: Evidence, kind: str, address: int) -> Lock:
     if block:
         return _of_block(evidence, block)
     lock = Lock(KIND, address, evidence.type_name(address))
+    if address in evidence.unread_blocks:
+        lock.form, lock.sync_index, lock.state = "sync block", evidence.unread_blocks[address], NOT_IN_DUMP
+        return lock
     thin = evidence.thin_locks.get(address)
     if thin is None:
         lock.state = "not held"

@@ -81,8 +81,9 @@ def waits_of(evidence: Evidence, blocked: BlockedStack) -> list[Found]:
     found = [replace(one, timed=bool(inner) and inner[0].timed) for one in outermost.find(evidence, blocked)]
     if inner and inner[0].object and any(one.certainty < Certainty.CERTAIN for one in found):
         found = _by_monitor_inside(evidence, outermost, inner[0]) or found
-    # Better the Monitor that the primitive is made of than nothing.
-    return inner if inner and not any(one.object for one in found) else found
+    # Better the Monitor that the primitive is made of than nothing, unless nothing can be said of it either.
+    told = bool(inner) and bool(evidence.fields.method_table(inner[0].object))
+    return inner if told and not any(one.object for one in found) else found
 
 
 def _by_monitor_inside(evidence: Evidence, primitive: Primitive, inner: Found) -> list[Found]:
