@@ -7,6 +7,7 @@ point at and the others are taken relative to them. Slot 0 is the map from code 
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 from analysis.contracts.layout import Layout
 from analysis.errors import Corrupt, MemoryFault
@@ -14,6 +15,9 @@ from analysis.memory.reader import Memory
 
 _STRING_BASE_SIZE, _STRING_COMPONENT_FLAGS = 22, 0x80000002
 _MAXIMUM_SLOTS = 1024
+#: ``vm/syncblk.h``: a header that holds the index of a sync block, not a hash code.
+_SYNC_INDEX_KIND, _IS_SYNC_INDEX, _SYNC_INDEX_MASK = 0x0C000000, 0x08000000, 0x03FFFFFF
+_ENTRIES_TRIED = 8
 
 
 def read_globals(memory: Memory, table: int, size_bytes: int, layout: Layout) -> dict[str, int]:
@@ -34,6 +38,7 @@ def read_globals(memory: Memory, table: int, size_bytes: int, layout: Layout) ->
     if string is not None:
         found["StringMethodTable"] = slots[string]
         found.update(_relative(slots, string, layout.dac_table.after_string_method_table))
+    found.update(_sync_table(memory, slots, layout))
     found["CodeRangeMap"] = slots[0]
     found.update(_vtables(memory, slots, found.get("AppDomain", 0), layout.dac_table.vtables_from_app_domain))
     return found
@@ -47,6 +52,31 @@ def _vtables(memory: Memory, slots: tuple[int, ...], app_domain: int, names: lis
         return {}
     place = slots.index(first)
     return {f"vtable of {name}": slot for name, slot in zip(names, slots[place:], strict=False) if name}
+
+
+def _sync_table(memory: Memory, slots: tuple[int, ...], layout: Layout) -> dict[str, int]:
+    """The table of sync blocks and its cache, whose slots lie side by side, by what they point at; nothing where no object
+    with a sync block is in the dump to tell."""
+    for table, cache in pairwise(slots):
+        if _is_sync_table(memory, table, layout):
+            return {"SyncTable": table, "SyncBlockCache": cache}
+    return {}
+
+
+def _is_sync_table(memory: Memory, slot: int, layout: Layout) -> bool:
+    """Whether the objects in the first entries behind ``*slot`` name these entries in their own headers."""
+    entry, header = layout.types["SyncTableEntry"], layout.types["ObjHeader"]
+    table, agreed = memory.try_pointer(slot), 0
+    for index in range(1, _ENTRIES_TRIED + 1) if table else ():
+        owner = memory.try_pointer((table or 0) + index * entry["!"] + entry["Object"])
+        raw = memory.try_read(owner - header["!"] + header["SyncBlockValue"], 4) if owner and not owner & 7 else None
+        if raw is None:
+            continue
+        value = int.from_bytes(raw, "little")
+        if value & _SYNC_INDEX_KIND != _IS_SYNC_INDEX or value & _SYNC_INDEX_MASK != index:
+            return False
+        agreed += 1
+    return agreed > 0
 
 
 def _relative(slots: tuple[int, ...], anchor: int, names: dict[str, int]) -> dict[str, int]:

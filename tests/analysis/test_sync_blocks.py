@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.contracts.dac_table import read_globals
 from analysis.dump import Dump
 from analysis.errors import AnalysisError, MemoryFault
 from analysis.heap.thin_locks import find_thin_locks
@@ -128,6 +129,17 @@ def locks() -> Dump:
 def _read(dump: Dump, first: int = 0, last: int = 0, words: dict[int, int] | None = None) -> SyncTable:
     target = dump.runtime.target
     return read_sync_table(replace(target, memory=_CutMemory(target.memory, first, last, words)))
+
+
+def test_the_table_is_found_where_another_build_keeps_it(locks: Dump) -> None:
+    """Its slot is known by what it points at, so that a build with other globals before it is read too."""
+    target = locks.runtime.target
+    table = target.runtime.dac_table
+    shifted = {name: step + 5 for name, step in target.layout.dac_table.after_string_method_table.items()}
+    layout = replace(target.layout, dac_table=replace(target.layout.dac_table, after_string_method_table=shifted))
+    found = read_globals(target.memory, table.address, table.size, layout)
+    for name in ("SyncTable", "SyncBlockCache"):
+        assert found[name] == target.globals[name]
 
 
 def test_a_missing_block_is_counted(locks: Dump) -> None:

@@ -17,8 +17,10 @@ from analysis.dump import Dump
 from analysis.insight.activity import describe_threads
 from analysis.insight.deadlocks import Cycle, find_convoys, find_cycles
 from analysis.insight.wait_graph import Chain, WaitGraph, build_wait_graph
+from analysis.insight.waits import evidence
 from analysis.insight.waits.parts import Certainty, Holder, Lock, Wait
 from analysis.runtime.stack_frames import ThreadStack
+from analysis.runtime.sync_blocks import SyncTable, read_sync_table
 from tests.analysis.reference_dumps import ReferenceDump, reference_dumps
 
 _DEADLOCKS = ("net10/deadlock", "net9/deadlock", "net8/deadlock")
@@ -200,6 +202,18 @@ def test_monitors_need_neither_heap_nor_stacks(name: str) -> None:
                 if whole.graph.locks[wait.lock].kind == "Monitor"}  # fmt: skip
     assert monitors <= {(wait.thread, bare.graph.locks[wait.lock].object) for wait in bare.graph.waits}
     assert bare.rings() == whole.rings()
+
+
+@pytest.mark.parametrize("name", _DEADLOCKS)
+def test_deadlocks_come_out_of_a_dump_without_sync_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a mini dump: the table names the object a thread waits for, stacks tell who keeps it, and it is only likely."""
+    dump, whole = _dump(name), _seen(name)
+    table = read_sync_table(dump.runtime.target)
+    unread = SyncTable(unread={block.address: (block.index, block.object) for block in table.blocks.values()})
+    monkeypatch.setattr(evidence, "read_sync_table", lambda target: unread)
+    seen = Seen(dump, heap=False)
+    assert seen.rings() == whole.rings()
+    assert all(cycle.certainty is Certainty.LIKELY for cycle in seen.cycles)
 
 
 def _with_objects(dump: Dump, *, precise: bool | None) -> list[ThreadStack]:
