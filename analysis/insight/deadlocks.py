@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from analysis.insight.wait_graph import WaitGraph
+from analysis.insight.waits import reader_writer_lock_slim
 from analysis.insight.waits.parts import Certainty, Wait
 
 #: Waiters from which on a lock is a convoy.
@@ -17,9 +18,26 @@ CONVOY_WAITERS = 5
 _ANY = "any"
 #: Modes in which a thread waits for others to do something that holding the same lock does not prevent.
 _NO_ENTRY = (_ANY, "pulse")
+#: Kinds that a thread can hold in one way while it waits for another.
+_SHARED = (reader_writer_lock_slim.KIND,)
 
-#: Threads are nodes 0 …, locks follow them.
 _Edges = list[list[int]]
+
+
+@dataclass(slots=True)
+class _Net:
+    """The graph as numbered nodes: threads from 0 on, locks behind them. ``lock_rows``: the lock of each node behind them.
+
+    A thread that reads under a lock and waits to become its writer waits for the other readers, not for itself: it has a
+    node of its own for that lock.
+    """
+
+    threads: int
+    edges: _Edges
+    lock_rows: list[int]
+
+    def lock(self, node: int) -> int:
+        return self.lock_rows[node - self.threads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +78,39 @@ class Convoy:
 
 def find_cycles(graph: WaitGraph) -> list[Cycle]:
     """All deadlocks; one shortest cycle for each group of threads that wait for each other. Linear in edges."""
-    threads = 1 + max((wait.thread for wait in graph.waits), default=-1)
-    threads = max(threads, 1 + max((h.thread for lock in graph.locks for h in lock.holders), default=-1))
-    edges = _edges(graph, threads)
+    net = _net(graph)
     waits = graph.waits_of()
     found = []
-    for component in _components(edges):
-        nodes = _shortest_cycle(edges, component)
-        steps = _steps(graph, waits, nodes, threads)
+    for component in _components(net.edges):
+        steps = _steps(graph, net, waits, _shortest_cycle(net.edges, component))
         if steps:
             found.append(Cycle(steps))
     found.sort(key=lambda cycle: min(step.thread for step in cycle.steps))
-    _add_bystanders(graph, found, threads)
+    _add_bystanders(net, found)
     return found
 
 
-def _edges(graph: WaitGraph, threads: int) -> _Edges:
+def _net(graph: WaitGraph) -> _Net:
     """Certain and likely edges: thread to lock it waits for, lock to holder, lock to lock it waits for in turn."""
-    edges: _Edges = [[] for _ in range(threads + len(graph.locks))]
+    named = [wait.thread for wait in graph.waits] + [holder.thread for lock in graph.locks for holder in lock.holders]
+    threads = 1 + max(named, default=-1)
+    net = _Net(threads, [[] for _ in range(threads + len(graph.locks))], list(range(len(graph.locks))))
+    held_by = [[h.thread for h in lock.holders if h.certainty > Certainty.POSSIBLE] for lock in graph.locks]
+    for row, holders in enumerate(held_by):
+        net.edges[threads + row] += holders
     for wait in graph.waits:
-        if wait.mode not in _NO_ENTRY and not wait.timed and wait.certainty > Certainty.POSSIBLE:
-            edges[wait.thread].append(threads + wait.lock)
-    for row, lock in enumerate(graph.locks):
-        edges[threads + row] += [h.thread for h in lock.holders if h.certainty > Certainty.POSSIBLE]
+        if wait.mode in _NO_ENTRY or wait.timed or wait.certainty <= Certainty.POSSIBLE:
+            continue
+        node = threads + wait.lock
+        if graph.locks[wait.lock].kind in _SHARED and wait.thread in held_by[wait.lock]:
+            node = len(net.edges)
+            net.edges.append([holder for holder in held_by[wait.lock] if holder != wait.thread])
+            net.lock_rows.append(wait.lock)
+        net.edges[wait.thread].append(node)
     for chain in graph.chains:
         if chain.certainty > Certainty.POSSIBLE:
-            edges[threads + chain.lock].append(threads + chain.next)
-    return edges
+            net.edges[threads + chain.lock].append(threads + chain.next)
+    return net
 
 
 def _components(edges: _Edges) -> list[list[int]]:
@@ -156,15 +180,14 @@ def _path(came_from: dict[int, int], start: int, node: int) -> list[int]:
     return path[::-1]
 
 
-def _steps(graph: WaitGraph, waits: dict[int, list[Wait]], nodes: list[int], threads: int) -> list[Step]:
+def _steps(graph: WaitGraph, net: _Net, waits: dict[int, list[Wait]], nodes: list[int]) -> list[Step]:
     """Steps of the threads in a cycle of nodes; none for a cycle of tasks alone."""
-    rows = [place for place, node in enumerate(nodes) if node < threads]
+    rows = [place for place, node in enumerate(nodes) if node < net.threads]
     steps = []
     for number, place in enumerate(rows):
-        thread, waited = nodes[place], nodes[(place + 1) % len(nodes)] - threads
-        before = rows[number - 1]
-        held = nodes[(before + 1) % len(nodes)] - threads
-        holder_lock = nodes[place - 1] - threads
+        thread, waited = nodes[place], net.lock(nodes[(place + 1) % len(nodes)])
+        held = net.lock(nodes[(rows[number - 1] + 1) % len(nodes)])
+        holder_lock = net.lock(nodes[place - 1])
         wait = next(wait for wait in waits[thread] if wait.lock == waited)
         holder = next(h for h in graph.locks[holder_lock].holders if h.thread == thread)
         certainty = min(wait.certainty, holder.certainty)
@@ -172,10 +195,10 @@ def _steps(graph: WaitGraph, waits: dict[int, list[Wait]], nodes: list[int], thr
     return steps
 
 
-def _add_bystanders(graph: WaitGraph, cycles: list[Cycle], threads: int) -> None:
+def _add_bystanders(net: _Net, cycles: list[Cycle]) -> None:
     """Threads from which a cycle is reached; one behind several cycles counts for the first."""
-    back: _Edges = [[] for _ in range(threads + len(graph.locks))]
-    for node, following in enumerate(_edges(graph, threads)):
+    back: _Edges = [[] for _ in net.edges]
+    for node, following in enumerate(net.edges):
         for other in following:
             back[other].append(node)
     members = {step.thread for cycle in cycles for step in cycle.steps}
@@ -188,7 +211,7 @@ def _add_bystanders(graph: WaitGraph, cycles: list[Cycle], threads: int) -> None
                 if node not in seen:
                     seen.add(node)
                     pending.append(node)
-                    if node < threads and node not in members:
+                    if node < net.threads and node not in members:
                         cycle.bystanders.append(node)
         cycle.bystanders.sort()
 

@@ -305,6 +305,16 @@ def test_a_line_of_a_hundred_thousand_threads_behind_a_cycle() -> None:
     assert len(cycle.bystanders) == length - 2
 
 
+def test_a_reader_that_becomes_the_writer_is_stuck_only_with_another() -> None:
+    graph = _graph([(0, 0)], [(0, 0), (0, 1)])
+    graph.locks[0].kind = "ReaderWriterLockSlim"
+    assert find_cycles(graph) == []
+    graph = _graph([(0, 0), (1, 1)], [(0, 0), (0, 1), (1, 0)])
+    graph.locks[0].kind = "ReaderWriterLockSlim"
+    (cycle,) = find_cycles(graph)
+    assert {step.thread: (step.holds, step.waits) for step in cycle.steps} == {0: (1, 0), 1: (0, 1)}
+
+
 _EDGES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8, unique=True)
 
 

@@ -75,15 +75,31 @@ def waits_of(evidence: Evidence, blocked: BlockedStack) -> list[Found]:
     inner = monitor.find(evidence, blocked)
     if inner and inner[0].mode == monitor.ENTER:
         return inner
-    outermost = max(PRIMITIVES, key=lambda primitive: blocked.outermost(*primitive.code))
-    if blocked.outermost(*outermost.code) < 0:
+    told = sorted(
+        (primitive for primitive in PRIMITIVES if blocked.outermost(*primitive.code) >= 0),
+        key=lambda primitive: -blocked.outermost(*primitive.code),
+    )
+    if not told:
         return inner or thread_join.find_by_helper(evidence, blocked)
-    found = [replace(one, timed=bool(inner) and inner[0].timed) for one in outermost.find(evidence, blocked)]
+    answers = [_by_primitive(evidence, blocked, primitive, inner) for primitive in told[:1]]
+    while not _has_object(answers[-1]) and len(answers) < len(told):
+        # One primitive is made of another: what the outer one does not keep on the stack, the inner one may.
+        answers.append(_by_primitive(evidence, blocked, told[len(answers)], inner))
+    if _has_object(answers[-1]):
+        return answers[-1]
+    # Better the Monitor inside than nothing, unless nothing can be said of it either.
+    return inner if inner and evidence.fields.method_table(inner[0].object) else answers[0]
+
+
+def _by_primitive(evidence: Evidence, blocked: BlockedStack, primitive: Primitive, inner: list[Found]) -> list[Found]:
+    found = [replace(one, timed=bool(inner) and inner[0].timed) for one in primitive.find(evidence, blocked)]
     if inner and inner[0].object and any(one.certainty < Certainty.CERTAIN for one in found):
-        found = _by_monitor_inside(evidence, outermost, inner[0]) or found
-    # Better the Monitor that the primitive is made of than nothing, unless nothing can be said of it either.
-    told = bool(inner) and bool(evidence.fields.method_table(inner[0].object))
-    return inner if told and not any(one.object for one in found) else found
+        found = _by_monitor_inside(evidence, primitive, inner[0]) or found
+    return found
+
+
+def _has_object(found: list[Found]) -> bool:
+    return any(one.object for one in found)
 
 
 def _by_monitor_inside(evidence: Evidence, primitive: Primitive, inner: Found) -> list[Found]:

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from analysis.insight.waits import monitor
 from analysis.insight.waits.blocked import BlockedStack
 from analysis.insight.waits.choice import choose
 from analysis.insight.waits.evidence import MAXIMUM_LINKS, Evidence
-from analysis.insight.waits.parts import Found, Lock
+from analysis.insight.waits.parts import Certainty, Found, Lock
 
 KIND = "SemaphoreSlim"
 TYPE = "System.Threading.SemaphoreSlim"
 CODE = (TYPE,)
+NODE = "System.Threading.SemaphoreSlim+TaskNode"
+_BY_NODE = "the semaphore's list of asynchronous waiters, which holds a task that the waiting code keeps on the stack"
 _NO_MAXIMUM = 0x7FFFFFFF
 
 
 def find(evidence: Evidence, blocked: BlockedStack) -> list[Found]:
-    """The semaphore, with the place in line that the Monitor inside it gives."""
-    found = choose(
-        evidence, blocked, KIND, "enter", TYPE, CODE, lambda address: (evidence.fields.number(address, "m_waitCount") or 0) > 0
-    )
+    """The semaphore, with the place in line that the Monitor inside it gives; behind asynchronous waiters a thread stands in
+    their line, by a task that belongs to the semaphore."""
+
+    def has_waiters(address: int) -> bool:
+        return (evidence.fields.number(address, "m_waitCount") or 0) > 0
+
+    found = choose(evidence, blocked, KIND, "enter", TYPE, CODE, has_waiters)
     inner = monitor.find(evidence, blocked)
     place = inner[0].position if inner else -1
-    return [Found(found.kind, found.object, found.mode, found.how, found.certainty, place)]
+    nodes = [held for here in blocked.run for held in here.frame.objects if evidence.fields.is_a(held.object, NODE)]
+    semaphore = of_node(evidence, nodes[0].object) if nodes else 0
+    if semaphore:
+        certainty = Certainty.CERTAIN if nodes[0].precise else Certainty.LIKELY
+        return [Found(KIND, semaphore, "enter", _BY_NODE, certainty)]
+    return [replace(found, position=place)]
 
 
 def describe(evidence: Evidence, kind: str, address: int) -> Lock:

@@ -27,9 +27,12 @@ CODE = (
 )  # fmt: skip
 _STARTED, _INVOKED, _FAULTED, _CANCELLED, _RAN = 0x10000, 0x20000, 0x200000, 0x400000, 0x1000000
 _COMPLETED = _FAULTED | _CANCELLED | _RAN
-_DELAY, _SEMAPHORE_NODE = "System.Threading.Tasks.Task+DelayPromise", "System.Threading.SemaphoreSlim+TaskNode"
+_DELAY = "System.Threading.Tasks.Task+DelayPromise"
 _NEVER = 0xFFFFFFFF
 _LISTS = ("System.Threading.Tasks.Task[]", "System.Collections.Generic.List<System.Threading.Tasks.Task>")
+_GOES_ON = "the task it goes on after"
+#: Parts of the names of tasks that complete as soon as one of several things has happened.
+_ANY_OF_SEVERAL = ("WhenAnyPromise", "CompleteOnInvokePromise", "CancellationPromise")
 #: Tasks of one WaitAll that are looked at, and links from one task to others.
 _MOST_TASKS, _MOST_LINKS = 10_000, 1_000
 
@@ -126,7 +129,7 @@ class TaskProgress:
             self._suspended(lock)
         elif _DELAY in bases:
             lock.state = self._timer(lock.object)
-        elif _SEMAPHORE_NODE in bases:
+        elif semaphore_slim.NODE in bases:
             self._semaphore(lock)
         else:
             self._hangs_on(lock, self._links_of(lock.object))
@@ -167,8 +170,11 @@ class TaskProgress:
         """Links to the tasks whose completion goes on with this one; those completed already are none."""
         tasks = [task for task in dict.fromkeys(others) if task != lock.object]
         waiting = [task for task in tasks if not completed(self._evidence, task)]
+        how, certainty = _GOES_ON, Certainty.CERTAIN
+        if any(name in lock.type_name for name in _ANY_OF_SEVERAL):
+            how, certainty = "one of the tasks it can go on after", Certainty.POSSIBLE
         for task in waiting[:_MOST_LINKS]:
-            lock.chain.append(Link((KIND, task), "the task it goes on after"))
+            lock.chain.append(Link((KIND, task), how, certainty))
         if waiting:
             more = f", {len(waiting):,} of them" if len(waiting) > 1 else ""
             lock.state = f"waits for {'other tasks' if more else 'another task'}{more}"

@@ -35,6 +35,7 @@ public static class Waits
         {
             new[] { "writer", "semaphore", "task", "joined" }, new[] { "lock-then-monitor", "monitor-then-lock" },
             new[] { "in-constructor", "wants-constructor" }, new[] { "", "waits-for-finalizers" }, new[] { ".NET TP Worker", "async-holder" },
+            new[] { "upgrades", "reads-on" },
         };
         Program.Truth["convoy"] = scale * 20;
         Program.Truth["stuck_by_themselves"] = new[] { "wants-abandoned", "wants-abandoned-lock" };
@@ -127,6 +128,17 @@ public static class Waits
         Start("takes-twice", () => { var mine = twice; mine.Wait(); try { mine.Wait(); } finally { mine.Release(); } });
         // An asynchronous method that holds a semaphore, needs the lock of the thread that waits for it.
         Start("async-holder", () => { var gate = new SemaphoreSlim(1, 1); lock (handed) { NeedsBoth(gate).Wait(); } });
+        Start("waits-for-when-all", () => Task.WhenAll(promise.Task, Outer()).Wait());
+        Start("waits-for-when-any", () => Task.WhenAny(promise.Task, Outer()).Wait());
+        Start("waits-for-unwrapped", () => Task.Run(async () => { await promise.Task; }).Wait());
+        Start("waits-for-turn", () => turn.WaitAsync().Wait());
+        // Reads with the right to become the writer, which another reader that needs a lock of this thread prevents.
+        var upgraded = new ReaderWriterLockSlim(); var held = new object(); var reading = new ManualResetEventSlim();
+        Start("upgrades", () => { lock (held) { upgraded.EnterUpgradeableReadLock(); reading.Wait(); upgraded.EnterWriteLock(); } });
+        Start("reads-on", () => { upgraded.EnterReadLock(); reading.Set(); lock (held) { } });
+        var free = new ReaderWriterLockSlim(); var seen = new ManualResetEventSlim();
+        Start("reads-for-ever", () => { free.EnterReadLock(); seen.Set(); Forever(); });
+        Start("upgrades-in-time", () => { free.EnterUpgradeableReadLock(); seen.Wait(); free.EnterWriteLock(); });
         Start("waits-for-any", () => Task.WaitAny(promise.Task, Outer()));
     }
 
