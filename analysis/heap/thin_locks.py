@@ -60,9 +60,12 @@ def _at_span_starts(
     memory: Memory, captured: CapturedWords, addresses: npt.NDArray[np.uint64], managed_ids: Collection[int]
 ) -> list[ThinLock]:
     """The same for the first object of each span, whose header may lie elsewhere in the file."""
+    if not len(addresses):
+        return []
     starts = np.array([span.start for span in captured.spans], np.uint64)
+    nearest = addresses[np.minimum(np.searchsorted(addresses, starts), len(addresses) - 1)]
     locks = []
-    for address in starts[np.isin(starts, addresses)].tolist():
+    for address in starts[nearest == starts].tolist():
         raw = memory.try_read(address - _HEADER_BYTES, _HEADER_BYTES)
         header = int.from_bytes(raw, "little") if raw else _NOT_THIN
         if not header & _NOT_THIN and header & _THREAD_ID in managed_ids:

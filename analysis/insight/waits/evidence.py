@@ -21,7 +21,7 @@ from analysis.runtime.threads import ManagedThread
 #: Bound of every list inside an object that is followed link by link.
 MAXIMUM_LINKS = 100_000
 #: Objects of one kind that are looked at one by one.
-MAXIMUM_OBJECTS = 2_000_000
+MAXIMUM_OBJECTS = 500_000
 
 
 class Evidence:
@@ -148,10 +148,10 @@ class Evidence:
         """From what a field of the objects of a type refers to, back to the object; looked up once for the whole heap."""
         key = (name, field_name)
         if key not in self._owners:
-            found: dict[int, int] = {}
-            for address in self.instances(name, derived=derived):
-                target = self.fields.reference(address, field_name)
-                if target:
-                    found[target] = address
-            self._owners[key] = found
+            owners = self.heap.of(name, derived=derived)
+            # What derives from a type keeps the fields it inherits where the type has them.
+            field = self.fields.find(int(owners[0]), field_name) if len(owners) else None
+            targets = self.heap.words(owners, field.offset) if field else owners
+            self._owners[key] = dict(zip(targets.tolist(), owners.tolist(), strict=True)) if field else {}
+            self._owners[key].pop(0, None)
         return self._owners[key]
