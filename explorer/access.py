@@ -17,6 +17,7 @@ from explorer.queries import AnyUser, dumps_visible_to, teams_of
 _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "view": permissions.can_view,
     "analyse": permissions.can_analyse,
+    "reveal_values": permissions.can_reveal_values,
     "delete": permissions.can_delete,
 }
 
@@ -34,7 +35,7 @@ def subject_of(dump: Dump) -> Subject:
 
 
 def dump_for(request: HttpRequest, dump_id: UUID, to: str = "view") -> Dump:
-    """The dump, when the person may see it and may do ``to`` (view, analyse, delete)."""
+    """The dump, when the person may see it and may do ``to`` (view, analyse, reveal_values, delete)."""
     dump = dumps_visible_to(request.user).select_related("team", "uploaded_by").filter(pk=dump_id).first()
     if dump is None:
         raise Http404("There is no such dump.")

@@ -20,6 +20,7 @@ class RailItem:
     key: str
     current: bool
     count: int | None = None
+    bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,17 @@ class Frame:
 
     @property
     def rail(self) -> list[RailGroup]:
-        def item(label: str, name: str, key: str, current: str, count: int | None = None) -> RailItem:
-            return RailItem(label, self.url(name), key, self.current == current, count)
+        def item(label: str, name: str, key: str, current: str, count: int | None = None, *, bad: bool = False) -> RailItem:
+            return RailItem(label, self.url(name), key, self.current == current, count, bad)
 
-        groups = [RailGroup("", (item("Overview", "dump-overview", "o", "overview"),))]
+        overview = item("Overview", "dump-overview", "o", "overview")
         if self.index is None:
-            return groups
+            return [RailGroup("", (overview,))]
         rows = self.index.rows
+        found = self.index.facts("findings").get("items", [])
+        critical = any(one["severity"] == "critical" for one in found)
+        cycles = len(set(self.index.column("cycles", "cycle").tolist()))
+        groups = [RailGroup("", (overview, item("Findings", "dump-findings", "f", "findings", len(found) or None, bad=critical)))]
         memory = (
             item("Types", "dump-types", "h", "types", rows["types"] if self.has_heap else None),
             item("GC", "dump-gc", "c", "gc"),
@@ -101,7 +106,15 @@ class Frame:
         return [
             *groups,
             RailGroup("Memory", memory),
-            RailGroup("Execution", (item("Threads", "dump-threads", "t", "threads", rows["threads"]),)),
+            RailGroup(
+                "Execution",
+                (
+                    item("Threads", "dump-threads", "t", "threads", rows["threads"]),
+                    item("Stacks", "dump-stacks", "s", "stacks"),
+                    item("Locks", "dump-locks", "l", "locks", cycles or rows["locks"] or None, bad=cycles > 0),
+                    item("Crash", "dump-crash", "x", "crash", bad=bool(self.index.facts("crash").get("kind"))),
+                ),
+            ),
             RailGroup("Dump", dump),
         ]
 

@@ -1,7 +1,7 @@
 """Who may do what: pure functions over small frozen values. ``explorer.queries`` mirrors ``can_view`` in SQL.
 
-Data classes (docs/security.md): viewers see structure (D1), analysts and leads context too (D2). Values (D3) and raw
-bytes (D4) are shown to nobody yet.
+Data classes (docs/security.md): viewers see structure (D1), analysts and leads context too (D2). Values (D3) are shown
+to analysts and leads one at a time, each look written down; raw bytes (D4) to nobody yet.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ def can_view(viewer: Viewer, subject: Subject) -> bool:
 def highest_class(viewer: Viewer, subject: Subject) -> DataClass:
     """The most sensitive class of fields that may be shown. Ask ``can_view`` first."""
     return DataClass.D2_CONTEXT if _role(viewer, subject) in (Role.ANALYST, Role.LEAD) else DataClass.D1_STRUCTURE
+
+
+def can_reveal_values(viewer: Viewer, subject: Subject) -> bool:
+    """Ask for values (D3), one at a time, each look written down: analysts and leads."""
+    return _role(viewer, subject) in (Role.ANALYST, Role.LEAD)
 
 
 def can_analyse(viewer: Viewer, subject: Subject) -> bool:

@@ -1,6 +1,6 @@
 """All addresses: each file of views brings its own."""
 
-from explorer.views import analyses, archive, dumps, gc, heap, modules, team, threads, uploads
+from explorer.views import analyses, archive, crash, dumps, findings, gc, heap, locks, modules, stacks, team, threads, uploads
 
 urlpatterns = [
     *archive.urlpatterns,
@@ -9,6 +9,10 @@ urlpatterns = [
     *gc.urlpatterns,
     *modules.urlpatterns,
     *threads.urlpatterns,
+    *stacks.urlpatterns,
+    *locks.urlpatterns,
+    *findings.urlpatterns,
+    *crash.urlpatterns,
     *team.urlpatterns,
     *uploads.urlpatterns,
     *analyses.urlpatterns,

@@ -1,8 +1,23 @@
-"""Tables: people and teams, dumps, uploads, analyses."""
+"""Tables: people and teams, dumps, uploads, analyses, findings, the audit."""
 
 from explorer.models.analysis import Analysis, IllegalTransition, State
+from explorer.models.audit import AuditEntry
 from explorer.models.dump import Dump
+from explorer.models.finding import Finding
 from explorer.models.team import ApiToken, Membership, Role, Team, User
 from explorer.models.upload import Upload
 
-__all__ = ["Analysis", "ApiToken", "Dump", "IllegalTransition", "Membership", "Role", "State", "Team", "Upload", "User"]
+__all__ = [
+    "Analysis",
+    "ApiToken",
+    "AuditEntry",
+    "Dump",
+    "Finding",
+    "IllegalTransition",
+    "Membership",
+    "Role",
+    "State",
+    "Team",
+    "Upload",
+    "User",
+]

@@ -18,7 +18,7 @@ MOST_ROWS = 1000
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. ``kind`` chooses how a cell is drawn: text, name, number, id, bytes,
-    share, address, code, words, flag, mix, state or when; kinds that begin with ``hidden`` are only exported.
+    share, address, code, words, sentence, thread, flag, mix, state or when; kinds that begin with ``hidden`` are only exported.
 
     ``key`` is the name in URLs and exports; ``data_class`` decides who sees the column at all.
     """
@@ -39,7 +39,7 @@ class Column:
 
     @property
     def to_the_right(self) -> bool:
-        return self.kind in ("number", "bytes", "id")
+        return self.kind in ("number", "bytes", "id", "thread")
 
 
 @dataclass(frozen=True, slots=True)

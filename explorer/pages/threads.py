@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,17 +10,23 @@ from typing import Any
 from analysis.index.schema import TABLES
 from analysis.index.store import Index
 from explorer.pages.names import visible
-from explorer.pages.tables import Column
+from explorer.pages.references import References
+from explorer.pages.stacks import threads_with
+from explorer.pages.tables import Column, Link
 
 COLUMNS = (
-    Column("managed_id", "Id", "id", about="Managed thread id"),
+    Column("managed_id", "Id", "thread", about="Managed thread id; leads to the thread's stack"),
     Column("os_id", "OS id", "id", about="Operating system thread id; none for a dead or unstarted thread"),
     Column("name", "Name", "text", data_class=TABLES["threads"].column("name").data_class),
-    Column("roles", "Role", "words"),
+    Column("doing", "What it does", "sentence", about="From what it waits for, else from the code at the top of its stack"),
+    Column("top", "Own code on top", "name", about="The innermost frame of the program's own code", sortable=True),
+    Column("frames", "Frames", "number"),
     Column("state_words", "State", "words", about="The runtime's state bits in words"),
+    Column("roles", "Role", "words"),
     Column("gc_mode", "GC mode", "text", about="Cooperative: runs managed code; Preemptive: in native code or waiting"),
     Column("exception_type", "Current exception", "name"),
-    Column("exception_address", "Exception object", "address"),
+    Column("exception_address", "Exception object", "hidden-address"),
+    Column("stopped", "Stack ends early", "hidden-text"),
     Column("state", "State bits", "hidden-address"),
     Column("address", "Thread structure", "hidden-address"),
 )
@@ -43,6 +49,7 @@ FILTERS = (
     ),
     ThreadFilter("cooperative", "Cooperative", lambda row: row["alive"] and row["gc_mode"] == "Cooperative"),
     ThreadFilter("exception", "With exception", lambda row: bool(row["exception_type"])),
+    ThreadFilter("own", "In own code", lambda row: row["top_own_frame"] >= 0),
     ThreadFilter("dead", "Dead or unstarted", lambda row: not row["alive"]),
 )
 
@@ -70,19 +77,102 @@ def columns(rows: list[dict[str, Any]]) -> tuple[Column, ...]:
     return tuple(column for column in COLUMNS if not column.key.startswith("exception"))
 
 
-def filtered(rows: list[dict[str, Any]], slug: str, text: str, keys: set[str]) -> list[dict[str, Any]]:
-    """Rows of a named filter that hold every word of ``text`` in a column the viewer sees."""
-    wanted = next((choice for choice in FILTERS if choice.slug == slug), None)
-    searched = [
-        key for key in ("managed_id", "os_id", "name", "roles", "state_words", "gc_mode", "exception_type") if key in keys
-    ]
-    words = text.lower().split()
+@dataclass(frozen=True)
+class Wanted:
+    """What the URL of the page asks for: a named filter, words, a node of the merged stacks, a group of identical stacks."""
+
+    slug: str = ""
+    text: str = ""
+    node: int | None = None
+    group: int | None = None
+
+    @classmethod
+    def read(cls, parameters: Mapping[str, str]) -> Wanted:
+        return cls(
+            parameters.get("only", ""), parameters.get("q", ""), _number(parameters.get("node")), _number(parameters.get("group"))
+        )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def filtered(index: Index, wanted: Wanted, keys: set[str]) -> list[dict[str, Any]]:
+    """Rows that fit. Every word must stand in a column the viewer sees or in the name of a method on the thread's stack."""
+    rows = thread_rows(index)
+    choice = next((choice for choice in FILTERS if choice.slug == wanted.slug), None)
+    searched = [key for key in _SEARCHED if key in keys]
+    words = [(word, threads_with(index, word)) for word in wanted.text.lower().split()]
+    first, end = _subtree(index, wanted.node)
     return [
         row
-        for row in rows
-        if (wanted is None or wanted.holds(row))
-        and all(any(word in str(row[key] or "").lower() for key in searched) for word in words)
+        for place, row in enumerate(rows)
+        if (choice is None or choice.holds(row))
+        and (wanted.node is None or first <= row["merged_leaf"] < end)
+        and (wanted.group is None or row["stack_group"] == wanted.group)
+        and all(place in found or any(word in str(row[key] or "").lower() for key in searched) for word, found in words)
     ]
+
+
+_SEARCHED = ("managed_id", "os_id", "name", "roles", "state_words", "gc_mode", "exception_type", "doing")
+
+
+def _subtree(index: Index, node: int | None) -> tuple[int, int]:
+    """Rows of the merged tree that hang below a node, itself included."""
+    if node is None or node >= index.rows["merged_stacks"]:
+        return 0, 0
+    return node, int(index.column("merged_stacks", "end")[node])
+
+
+def shown(rows: list[dict[str, Any]], references: References) -> list[dict[str, Any]]:
+    """Rows with their links: the id leads to the thread, the frame on top to its place in the stack."""
+    found = []
+    for row in rows:
+        frame = row["top_own_frame"]
+        top = references.frame(frame) if frame >= 0 else None
+        link = Link(str(row["managed_id"]), references.url("dump-thread", row["managed_id"]))
+        found.append({**row, "thread": link, "top": Link(top.text, top.url) if top else ""})
+    return found
+
+
+GROUP_COLUMNS = (
+    Column("count", "Threads", "number", descending_first=True),
+    Column("stack", "Top of the stack", "name", about="Leads to the threads of this group"),
+    Column("top", "Own code on top", "name"),
+    Column("doing", "One of them", "sentence"),
+    Column("frames", "Frames", "number"),
+)
+
+
+def stack_groups(index: Index, references: References, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Groups of threads with the same methods on their stacks, the largest first."""
+    groups: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["stack_group"] >= 0:
+            groups.setdefault(row["stack_group"], []).append(row)
+    kinds = index.column("frames", "kind")
+    found = []
+    for number, members in groups.items():
+        one = members[0]
+        start = one["first_frame"]
+        top = next((at for at in range(start, start + one["frames"]) if kinds[at] == 0), start)
+        own = references.frame(one["top_own_frame"]).text if one["top_own_frame"] >= 0 else ""
+        url = f"{references.url('dump-threads')}?group={number}"
+        found.append({
+            "count": len(members), "stack": Link(references.frame_label(top), url), "top": own, "doing": one["doing"],
+            "frames": one["frames"],
+        })  # fmt: skip
+    return sorted(found, key=lambda row: -row["count"])
+
+
+def native_threads(index: Index, references: References) -> list[dict[str, Any]]:
+    """Threads the runtime does not manage, by where they are."""
+    found = []
+    columns = zip(*(index.column("native_threads", name).tolist() for name in ("os_id", "first_frame", "frames")), strict=True)
+    for os_id, first, frames in columns:
+        label = visible(str(index.text("frames", "label")[first]), 120) if frames else ""
+        found.append({"os_id": os_id, "url": references.url("dump-native-thread", os_id), "label": label, "frames": frames})
+    return found
 
 
 def group_counts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

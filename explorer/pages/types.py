@@ -67,6 +67,14 @@ class TypeCatalogue:
         return self.index.text("modules", "name").all
 
     @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {name: type_id for type_id, name in reversed(list(enumerate(self.index.text("types", "name").all)))}
+
+    def id_of(self, name: str) -> int | None:
+        """The type of that name, the first of several; None where no object of it is on the heap."""
+        return self._ids.get(name)
+
+    @cached_property
     def namespaces(self) -> list[str]:
         return [namespace_of(name) for name in self.names]
 

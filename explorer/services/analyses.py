@@ -25,9 +25,10 @@ from analysis.archives import unpack
 from analysis.errors import AnalysisError, Corrupt
 from analysis.index import open_index
 from analysis.sniff import sniff
-from explorer.models import Analysis, Dump, IllegalTransition, State
+from explorer.models import Analysis, Dump, Finding, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.services.engine import EngineCrashed, EngineRefused, run_engine
+from explorer.services.findings import findings_of, replace_findings
 from explorer.services.plain_text import plain, without_nul
 
 log = structlog.get_logger()
@@ -154,18 +155,19 @@ class _Heartbeat:
 
 def _publish(analysis: Analysis, lease: Lease, made: Path, engine_log: str) -> None:
     """Check the index, put it in place by one rename, then say so in the row."""
-    columns = _checked_summary(made)
+    columns, findings = _checked_result(analysis.dump, made)
     lease.renew(stage="publish", fraction=1.0)
     shutil.rmtree(analysis.index_directory, ignore_errors=True)
     made.replace(analysis.index_directory)
     lease.end(State.DONE, stage="", fraction=1.0, log=without_nul(engine_log, _LOG_CHARACTERS), **columns)
+    replace_findings(analysis.dump, findings)
     for directory in analysis.dump.directory.glob("index-*"):
         if directory != analysis.index_directory:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _checked_summary(made: Path) -> dict[str, Any]:
-    """Columns of a result that is complete. Raises Corrupt: the engine read a file that nobody vouches for."""
+def _checked_result(dump: Dump, made: Path) -> tuple[dict[str, Any], list[Finding]]:
+    """Columns and findings of a result that is complete. Raises Corrupt: the engine read a file that nobody vouches for."""
     remedy = "Please report it with the log below; the dump is kept."
     if any(path.is_symlink() for path in made.rglob("*")):
         raise Corrupt("the analysis wrote a result with links in it", remedy=remedy)
@@ -173,7 +175,7 @@ def _checked_summary(made: Path) -> dict[str, Any]:
         index = open_index(made)
         if not isinstance(index.facts("coverage").get("items"), list):
             raise TypeError("coverage has no items")
-        return summary_columns(index.facts("summary"))
+        return summary_columns(index.facts("summary")), findings_of(dump, index)
     except AnalysisError as error:
         raise Corrupt(f"the analysis wrote a result that cannot be read: {error.what}", remedy=remedy) from error
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from explorer.pages import numbers
 from explorer.pages.generations import GENERATION_LIST
 from explorer.pages.names import NamePart, name_parts, namespace_of, shortened, split_parts, visible
+from explorer.pages.references import Piece
 from explorer.pages.tables import Column, Link
 
 register = template.Library()
@@ -220,7 +221,34 @@ def _flag(value: Any) -> SafeString:
     return mark_safe('<span class="word">yes</span>') if value else _MISSING
 
 
+def _sentence(value: Any) -> SafeString:
+    return format_html('<span class="sentence" title="{}">{}</span>', value, value) if value else _MISSING
+
+
+@register.simple_tag
+def piece(value: Piece) -> SafeString:
+    """Words of a sentence: a link where they stand for a thread, lock or frame."""
+    if not value.url:
+        return format_html("{}", value.text)
+    mark = "mono" if value.kind in ("frame", "lock", "exception") else ""
+    return format_html('<a href="{}" class="ref {} {}" title="{}">{}</a>', value.url, value.kind, mark, value.title, value.text)
+
+
+@register.simple_tag
+def sentence(pieces: list[Piece]) -> SafeString:
+    """A sentence with its links."""
+    return format_html_join("", "{}", ((piece(one),) for one in pieces))
+
+
+@register.filter
+def method_name(value: Any) -> SafeString:
+    """A method with its parameters, namespaces grey, at full length."""
+    return _parts_html(name_parts(visible(str(value))))
+
+
 _CELLS: dict[str, Any] = {
+    "sentence": _sentence,
+    "thread": lambda value: format_html('<a href="{}">{}</a>', value.url, value.text),
     "name": _name,
     "owner": _owner,
     "module": _module,
@@ -239,6 +267,8 @@ _CELLS: dict[str, Any] = {
 _CLASSES = {
     "number": "num",
     "id": "num",
+    "thread": "num",
+    "sentence": "wrap",
     "bytes": "num",
     "share": "sharecell",
     "name": "mono typename",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,9 @@ from explorer.access import dump_for, highest_class_for
 from explorer.frame import Fact, Frame
 from explorer.models import Analysis, Dump, State
 from explorer.pages.opened import opened
+from explorer.pages.references import References
+from explorer.pages.source_lines import SourceLines
+from explorer.pages.types import catalogue
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,32 @@ class DumpPage:
     @property
     def types_url(self) -> str:
         return self.frame.url("dump-types")
+
+    @property
+    def threads_url(self) -> str:
+        return self.frame.url("dump-threads")
+
+    @property
+    def locks_url(self) -> str:
+        return self.frame.url("dump-locks")
+
+    @property
+    def findings_url(self) -> str:
+        return self.frame.url("dump-findings")
+
+    @cached_property
+    def references(self) -> References:
+        """Names and links of rows, as this person may see them."""
+        return References(self.index, self.dump.pk, self.highest)
+
+    @cached_property
+    def source_lines(self) -> SourceLines:
+        return SourceLines(self.index, self.highest)
+
+    def type_url(self, name: str) -> str:
+        """The page of the type of that name, "" where no object of it is on the heap."""
+        type_id = catalogue(self.index).id_of(name)
+        return "" if type_id is None else self.frame.url("dump-type", type_id)
 
     @property
     def file_name(self) -> str:

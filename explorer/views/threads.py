@@ -1,50 +1,175 @@
-"""Managed threads."""
+"""Threads: the list, groups of identical stacks, one thread with its stack, and registers on demand."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponseBase
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import path
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
+from explorer.access import subject_of, viewer_of
 from explorer.exports import export_response
+from explorer.pages import stacks
 from explorer.pages import threads as thread_rows
-from explorer.pages.tables import ListedRows, Query, Table, allowed_columns, sorted_rows
+from explorer.pages.crash import exceptions_of_thread
+from explorer.pages.locks import locks_of_thread
+from explorer.pages.tables import Column, ListedRows, Query, Table, allowed_columns, sorted_rows
+from explorer.permissions import can_reveal_values
+from explorer.services.reveals import reveal_registers
 from explorer.views.dump_page import DumpPage, with_index
+
+_VIEWS = {"threads": "Threads", "groups": "Identical stacks"}
 
 
 @require_GET
 @with_index("threads")
 def threads(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
-    """The list of threads; names only for those who may see context."""
+    """The list of threads, or groups of those with the same stack; names only for those who may see context."""
+    view = request.GET.get("view", "threads")
+    wanted = thread_rows.Wanted.read(request.GET.dict())
     rows = thread_rows.thread_rows(page.index)
     columns = allowed_columns(thread_rows.columns(rows), page.highest)
-    query = Query.read(request.GET.dict(), columns, "managed_id")
-    chosen = request.GET.get("only", "")
-    matching = thread_rows.filtered(rows, chosen, request.GET.get("q", ""), {column.key for column in columns})
-    table = Table(
-        name="threads",
-        caption="Managed threads",
-        columns=columns,
-        query=query,
-        source=ListedRows(sorted_rows(matching, query)),
-        empty="No thread matches." if rows else "This dump holds no managed threads.",
-        noun="threads",
-        unfiltered_total=len(rows),
-    )
+    matching = thread_rows.filtered(page.index, wanted, {column.key for column in columns})
+    references = page.references
+    if view == "groups":
+        table = _groups(request, page, matching)
+    else:
+        query = Query.read(request.GET.dict(), columns, "managed_id")
+        ordered = [{**row, "managed_id": row["thread"]} for row in sorted_rows(thread_rows.shown(matching, references), query)]
+        table = _table("threads", "Managed threads", columns, query, ordered, len(rows))
     if file := export_response(request, page.file_name, table):
         return file
+    query = table.query
     choices = [{"slug": "", "label": "All", "count": len(rows)}, *thread_rows.group_counts(rows)]
     for choice in choices:
-        choice.update(url=query.url(only=choice["slug"] or None), current=choice["slug"] == chosen)
+        choice.update(url=query.url(only=choice["slug"] or None), current=choice["slug"] == wanted.slug)
     context = {
         "page": page,
         "frame": page.frame,
         "table": table,
         "choices": choices,
+        "views": [
+            {"label": label, "url": query.url(view=key, sort=None), "current": key == view} for key, label in _VIEWS.items()
+        ],
+        "narrowed": wanted.node is not None or wanted.group is not None,
+        "all_url": query.url(node=None, group=None),
+        "native": thread_rows.native_threads(page.index, references),
         "process": page.frame.summary.get("process", {}),
     }
     return render(request, "threads/threads.html", context)
 
 
-urlpatterns = [path("dumps/<uuid:dump_id>/threads", threads, name="dump-threads")]
+def _groups(request: HttpRequest, page: DumpPage, rows: list[dict[str, Any]]) -> Table:
+    found = thread_rows.stack_groups(page.index, page.references, rows)
+    query = Query.read(request.GET.dict(), thread_rows.GROUP_COLUMNS, "-count")
+    ordered = [dict(row) for row in sorted_rows(found, query)]
+    return _table("groups", "Groups of identical stacks", thread_rows.GROUP_COLUMNS, query, ordered, None, noun="groups")
+
+
+def _table(
+    name: str, caption: str, columns: tuple[Column, ...], query: Query, rows: list[dict[str, Any]], total: int | None,
+    noun: str = "threads",
+) -> Table:  # fmt: skip
+    return Table(
+        name=name, caption=caption, columns=columns, query=query, source=ListedRows(rows), noun=noun, unfiltered_total=total,
+        empty="No thread matches." if total or total is None else "This dump holds no managed threads.",
+    )  # fmt: skip
+
+
+@require_GET
+@with_index("threads")
+def thread(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpResponseBase:
+    """One managed thread: its frames, the objects on them, locks, exceptions."""
+    row = _row(page, managed_id)
+    facts = thread_rows.thread_rows(page.index)[row]
+    shown = _stack(request, page, facts["first_frame"], facts["frames"], row)
+    if request.GET.get("format") == "text":
+        return _text(page, f"thread-{managed_id}", shown.rows, page.references.thread_label(row))
+    context = {
+        **_stack_context(page, shown),
+        "thread": page.references.thread(row),
+        "name": page.references.thread_name(row),
+        "facts": facts,
+        "locks": locks_of_thread(page.index, page.references, row),
+        "exceptions": exceptions_of_thread(page.index, page.references, row, page.highest, page.source_lines),
+        "may_reveal": can_reveal_values(viewer_of(request.user), subject_of(page.dump)),
+        "registers_url": page.frame.url("dump-registers", managed_id),
+    }
+    return render(request, "threads/thread.html", context)
+
+
+@require_GET
+@with_index("threads")
+def native_thread(request: HttpRequest, page: DumpPage, os_id: int) -> HttpResponseBase:
+    """One thread that the runtime does not manage."""
+    os_ids = page.index.column("native_threads", "os_id").tolist()
+    if os_id not in os_ids:
+        raise Http404
+    row = os_ids.index(os_id)
+    first, count = (int(page.index.column("native_threads", name)[row]) for name in ("first_frame", "frames"))
+    shown = _stack(request, page, first, count, -1)
+    if request.GET.get("format") == "text":
+        return _text(page, f"os-thread-{os_id}", shown.rows, f"OS thread {os_id}")
+    return render(request, "threads/thread.html", {**_stack_context(page, shown), "os_id": os_id})
+
+
+@require_POST
+@with_index("threads")
+def registers(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpResponseBase:
+    """The registers of a thread: values, so only with the permission, and every look is written down."""
+    row = _row(page, managed_id)
+    found = reveal_registers(request=request, dump=page.dump, index=page.index, thread=row)
+    return render(request, "threads/registers.html", {"page": page, "frame": page.frame, "registers": found,
+                                                      "thread": page.references.thread(row)})  # fmt: skip
+
+
+def _row(page: DumpPage, managed_id: int) -> int:
+    """The row of a managed id; of several threads with the same id the first that lives."""
+    rows = [row for row, found in enumerate(page.index.column("threads", "managed_id").tolist()) if found == managed_id]
+    if not rows:
+        raise Http404
+    alive = page.index.column("threads", "alive")
+    return next((row for row in rows if alive[row]), rows[0])
+
+
+def _stack(request: HttpRequest, page: DumpPage, first: int, count: int, thread: int) -> stacks.StackPage:
+    number = request.GET.get("page", "1")
+    text = request.GET.get("format") == "text"
+    shown = stacks.stack_of(
+        page.index, first, count, thread, unfolded="unfolded" in request.GET,
+        page=int(number) if number.isascii() and number.isdigit() and len(number) < 8 else 1,
+    )  # fmt: skip
+    stacks.add_lines(shown.rows, page.source_lines.of_method)
+    if not text:
+        stacks.add_objects(page.index, first, shown.rows, page.type_url)
+    return shown
+
+
+def _stack_context(page: DumpPage, shown: stacks.StackPage) -> dict[str, Any]:
+    return {"page": page, "frame": page.frame, "stack": shown}
+
+
+def _text(page: DumpPage, name: str, rows: list[stacks.FrameRow], title: str) -> HttpResponse:
+    lines = [
+        title,
+        f"{'Child SP':>18} {'IP':>18} Call Site",
+        *(_fold_text(row) if row.kind == "fold" else row.text for row in rows),
+    ]
+    response = HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'inline; filename="{name}.txt"'
+    return response
+
+
+def _fold_text(row: stacks.FrameRow) -> str:
+    above = "the frame above repeats" if row.period == 1 else f"the {row.period} frames above repeat"
+    return f"{'':>37} … {above} {row.repeats - 1:,} more times"
+
+
+urlpatterns = [
+    path("dumps/<uuid:dump_id>/threads", threads, name="dump-threads"),
+    path("dumps/<uuid:dump_id>/threads/<int:managed_id>", thread, name="dump-thread"),
+    path("dumps/<uuid:dump_id>/threads/<int:managed_id>/registers", registers, name="dump-registers"),
+    path("dumps/<uuid:dump_id>/threads/os-<int:os_id>", native_thread, name="dump-native-thread"),
+]

@@ -1,0 +1,147 @@
+"""What the index calls a row, as words and links for one viewer: threads, locks, frames, methods, exceptions.
+
+A thread's name is context (D2): who may not see it reads ``thread 4``. Sentences of the engine are lists of words and
+references; here they become text and links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from analysis.index.schema import TABLES, DataClass
+from analysis.index.store import Index
+from explorer.pages import numbers
+from explorer.pages.names import namespace_of, visible
+
+_LONGEST_LABEL = 80
+#: Frames on one page of a thread.
+FRAMES_PER_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Words of a sentence; with a ``url`` they are a link. ``kind`` names what they stand for, "" for plain words."""
+
+    text: str
+    url: str = ""
+    kind: str = ""
+    title: str = ""
+
+
+class References:
+    """Names and links of one dump for one viewer."""
+
+    def __init__(self, index: Index, dump_id: Any, highest: DataClass) -> None:
+        self.index, self._dump_id = index, dump_id
+        self._sees_names = TABLES["threads"].column("name").data_class <= highest
+
+    def url(self, name: str, *arguments: Any) -> str:
+        return reverse(name, args=[self._dump_id, *arguments])
+
+    # Threads
+
+    def thread(self, row: int) -> Piece:
+        """``transfer-left`` with its id on hover, or ``thread 4``."""
+        if not 0 <= row < self.index.rows["threads"]:
+            return Piece("an unknown thread")
+        managed_id = int(self.index.column("threads", "managed_id")[row])
+        words = f"thread {managed_id}"
+        name = self.thread_name(row)
+        return Piece(visible(name, _LONGEST_LABEL) if name else words, self.thread_url(row), "thread", words)
+
+    def thread_name(self, row: int) -> str:
+        """The name given by the program, "" for none or where the viewer may not see it."""
+        return str(self.index.text("threads", "name")[row]) if self._sees_names else ""
+
+    def thread_label(self, row: int) -> str:
+        """Name and id in one line of text."""
+        piece = self.thread(row)
+        return piece.text if piece.text == piece.title else f"{piece.text} ({piece.title})"
+
+    def thread_url(self, row: int) -> str:
+        return self.url("dump-thread", int(self.index.column("threads", "managed_id")[row]))
+
+    # Frames and methods
+
+    def frame(self, row: int) -> Piece:
+        """The method of a frame, leading to that frame on its thread's page."""
+        if not 0 <= row < self.index.rows["frames"]:
+            return Piece("an unknown place")
+        return Piece(self.frame_label(row), self.frame_url(row), "frame", self.frame_label(row, whole=True))
+
+    def frame_label(self, row: int, *, whole: bool = False) -> str:
+        method = int(self.index.column("frames", "method")[row])
+        if method < 0:
+            return visible(str(self.index.text("frames", "label")[row]), _LONGEST_LABEL)
+        return self.method_label(method) if not whole else visible(str(self.index.text("methods", "name")[method]))
+
+    def frame_url(self, row: int) -> str:
+        thread = int(self.index.column("frames", "thread")[row])
+        if thread < 0:
+            return ""
+        place = row - int(self.index.column("threads", "first_frame")[thread])
+        page = place // FRAMES_PER_PAGE
+        return f"{self.thread_url(thread)}{f'?unfolded=1&page={page + 1}' if page else ''}#frame-{place}"
+
+    def method_label(self, row: int) -> str:
+        """``Checkout.Pay``: the declaring type without its namespace, and the method."""
+        name = visible(str(self.index.text("methods", "name")[row]))
+        return short_method(name)
+
+    # Locks, exceptions, types
+
+    def lock(self, row: int) -> Piece:
+        """``Ledger …c318`` with kind, whole type and address on hover."""
+        if not 0 <= row < self.index.rows["locks"]:
+            return Piece("an unknown lock")
+        kind, address = str(self.index.text("locks", "kind")[row]), int(self.index.column("locks", "object")[row])
+        type_name = visible(str(self.index.text("locks", "type_name")[row]))
+        title = f"{kind} {type_name} at {numbers.address(address)}"
+        return Piece(f"{short_type(type_name) or kind} …{address & 0xFFFF:04x}", self.lock_url(row), "lock", title)
+
+    def lock_url(self, row: int) -> str:
+        return self.url("dump-lock", f"{int(self.index.column('locks', 'object')[row]):x}")
+
+    def exception(self, row: int) -> Piece:
+        if not 0 <= row < self.index.rows["exceptions"]:
+            return Piece("an unknown exception")
+        name = visible(str(self.index.text("exceptions", "type_name")[row]))
+        return Piece(short_type(name), f"{self.url('dump-crash')}#exception-{row}", "exception", name)
+
+    # Sentences
+
+    def piece(self, kind: str, row: int) -> Piece:
+        makers = {"thread": self.thread, "lock": self.lock, "frame": self.frame, "exception": self.exception}
+        maker = makers.get(kind)
+        return maker(row) if maker else Piece(f"{kind} {row}")
+
+    def sentence(self, pieces: Iterable[Mapping[str, Any]]) -> list[Piece]:
+        """A stored sentence as pieces to draw."""
+        return [
+            self.piece(piece["ref"], piece["row"]) if "ref" in piece else Piece(visible(str(piece["text"]), 2000))
+            for piece in pieces
+        ]
+
+
+def plain(pieces: Iterable[Piece]) -> str:
+    """A sentence as text."""
+    return "".join(piece.text for piece in pieces)
+
+
+def short_type(name: str) -> str:
+    """A type name without the namespace of the type itself."""
+    return name[len(namespace_of(name)) :].lstrip(".") if name else ""
+
+
+def short_method(name: str) -> str:
+    """``N.Outer+Inner.Method(System.Int32)`` as ``Outer+Inner.Method``; generic arguments and parameters are left out."""
+    head = name.partition("(")[0] if "(" in name else name
+    head = head.partition("[[")[0] + (head[head.rindex("]]") + 2 :] if "[[" in head and "]]" in head else "")
+    whole, point, method = head.rpartition(".")
+    if whole.endswith("."):  # a constructor: N.Type..ctor
+        whole, method = whole[:-1], f".{method}"
+    return f"{short_type(whole)}.{method}" if point else head
