@@ -23,7 +23,7 @@ COLUMNS = (
     Column("recursion", "Entries", "number", about="How often the owner entered it"),
     Column("waiters", "Waiting", "number", about="Threads known to wait for it", descending_first=True),
     Column("stated_waiters", "By its own count", "number", about="Waiters as the lock counts them; – where it keeps none"),
-    Column("state", "State", "sentence"),
+    Column("state", "State", "text"),
     Column("trouble", "Trouble", "text"),
     Column("address", "Object", "address"),
     Column("sync_index", "Sync block", "hidden-number"),

@@ -104,15 +104,18 @@ def _own(index: Index, method: int) -> bool:
 def _hits(index: Index, text: str) -> list[bool]:
     """Nodes that hold the text, with all above and below them."""
     tree, words = _tree(index), text.lower()
-    keep = [False] * len(tree.parent)
-    for row in range(len(tree.parent)):
-        if words in whole_name(index, row).lower():
-            at = row
-            while at >= 0 and not keep[at]:
-                keep[at] = True
-                at = tree.parent[at]
-            for below in range(row, tree.end[row]):
-                keep[below] = True
+    keep, row = [False] * len(tree.parent), 0
+    while row < len(tree.parent):
+        if words not in whole_name(index, row).lower():
+            row += 1
+            continue
+        at = tree.parent[row]
+        while at >= 0 and not keep[at]:
+            keep[at] = True
+            at = tree.parent[at]
+        # All below a hit is kept, so there is nothing to look for in there.
+        keep[row : tree.end[row]] = [True] * (tree.end[row] - row)
+        row = tree.end[row]
     return keep
 
 
@@ -151,7 +154,7 @@ def flame(index: Index, references: References) -> dict[str, Any] | None:
                 "tiling": {"orientation": "v", "flip": "y"},
                 "hovertemplate": "%{customdata[0]}<br>%{value} threads<extra></extra>",
                 "sort": False,
-                "meta": {"tones": ["root", *("0" if _own(index, tree.method[row]) else "quiet" for row in drawn)]},
+                "meta": {"tones": ["root", *("own" if _own(index, tree.method[row]) else "framework" for row in drawn)]},
             }
         ],
         "layout": {"margin": {"t": 4, "l": 4, "r": 4, "b": 4}},

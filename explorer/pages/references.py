@@ -15,9 +15,9 @@ from django.urls import reverse
 from analysis.index.schema import TABLES, DataClass
 from analysis.index.store import Index
 from explorer.pages import numbers
-from explorer.pages.names import namespace_of, visible
+from explorer.pages.names import namespace_of, shortened, visible
 
-_LONGEST_LABEL = 80
+_LONGEST_LABEL, _LONGEST_TYPE = 80, 40
 #: Frames on one page of a thread.
 FRAMES_PER_PAGE = 500
 
@@ -101,7 +101,12 @@ class References:
         kind, address = str(self.index.text("locks", "kind")[row]), int(self.index.column("locks", "object")[row])
         type_name = visible(str(self.index.text("locks", "type_name")[row]))
         title = f"{kind} {type_name} at {numbers.address(address)}"
-        return Piece(f"{short_type(type_name) or kind} …{address & 0xFFFF:04x}", self.lock_url(row), "lock", title)
+        return Piece(
+            f"{shortened(short_type(type_name), _LONGEST_TYPE) or kind} …{address & 0xFFFF:04x}",
+            self.lock_url(row),
+            "lock",
+            title,
+        )
 
     def lock_url(self, row: int) -> str:
         return self.url("dump-lock", f"{int(self.index.column('locks', 'object')[row]):x}")
@@ -137,11 +142,45 @@ def short_type(name: str) -> str:
     return name[len(namespace_of(name)) :].lstrip(".") if name else ""
 
 
+@dataclass(frozen=True, slots=True)
+class MethodParts:
+    """A method's name in pieces: namespace, declaring type, method, and parameters with their brackets."""
+
+    namespace: str
+    declaring: str
+    method: str
+    parameters: str
+
+
+def method_parts(name: str) -> MethodParts:
+    """``N.Outer+Inner.Method[[T, A]](System.Int32)`` in pieces; a frame that is no method is all ``method``."""
+    head, bracket, parameters = name.partition("(")
+    if not bracket:
+        # A node of the merged stacks is drawn without parameters; a native label holds no method at all.
+        head, parameters = name, ""
+    plain_head = _without_brackets(head)
+    declaring, point, method = plain_head.rpartition(".")
+    if declaring.endswith("."):  # a constructor: N.Type..ctor
+        declaring, method = declaring[:-1], f".{method}"
+    if not point:
+        return MethodParts("", "", head, bracket + parameters)
+    namespace = namespace_of(declaring)
+    prefix = f"{namespace}." if namespace else ""
+    return MethodParts(prefix, f"{declaring[len(prefix) :]}.", method, bracket + parameters)
+
+
+def _without_brackets(text: str) -> str:
+    """Without generic arguments in ``[[…]]``, wherever they stand."""
+    kept, depth = [], 0
+    for character in text:
+        depth += character == "["
+        if not depth:
+            kept.append(character)
+        depth -= character == "]"
+    return "".join(kept)
+
+
 def short_method(name: str) -> str:
-    """``N.Outer+Inner.Method(System.Int32)`` as ``Outer+Inner.Method``; generic arguments and parameters are left out."""
-    head = name.partition("(")[0] if "(" in name else name
-    head = head.partition("[[")[0] + (head[head.rindex("]]") + 2 :] if "[[" in head and "]]" in head else "")
-    whole, point, method = head.rpartition(".")
-    if whole.endswith("."):  # a constructor: N.Type..ctor
-        whole, method = whole[:-1], f".{method}"
-    return f"{short_type(whole)}.{method}" if point else head
+    """``Outer+Inner.Method``: neither namespace nor generic arguments nor parameters."""
+    parts = method_parts(name)
+    return parts.declaring + parts.method

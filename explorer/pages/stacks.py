@@ -52,6 +52,7 @@ class FrameRow:
     skipped: int = 0
     objects: list[StackObject] = field(default_factory=list)
     more_objects: int = 0
+    inner: list[FrameRow] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -71,7 +72,9 @@ class StackPage:
     folded: int
 
 
-def stack_of(index: Index, first: int, count: int, thread: int, *, unfolded: bool, page: int) -> StackPage:
+def stack_of(
+    index: Index, first: int, count: int, thread: int, *, unfolded: bool, page: int, per_page: int = FRAMES_PER_PAGE
+) -> StackPage:
     """Rows of the frames ``first`` … ``first + count``, folded or a page of all of them."""
     folds = [] if unfolded else _folds(index, thread)
     places: list[tuple[int, int, int, int]] = []  # place, repeats, period, skipped
@@ -83,9 +86,9 @@ def stack_of(index: Index, first: int, count: int, thread: int, *, unfolded: boo
             places += [(place, 0, 1, 0) for place in range(turn, turn + period)]
             places.append((turn + period, repeats, period, period * (repeats - 1)))
             at = turn + period * repeats
-    pages = max(1, -(-len(places) // FRAMES_PER_PAGE))
+    pages = max(1, -(-len(places) // per_page))
     page = min(max(page, 1), pages)
-    shown = places[(page - 1) * FRAMES_PER_PAGE : page * FRAMES_PER_PAGE]
+    shown = places[(page - 1) * per_page : page * per_page]
     rows = [
         FrameRow(place, "fold", "", repeats=repeats, period=period, skipped=skipped)
         if repeats
@@ -127,6 +130,22 @@ def frame_row(index: Index, row: int, place: int) -> FrameRow:
 
 def _il_words(offset: int) -> str:
     return {-1: "", -2: "prolog", -3: "epilog"}.get(offset, f"IL {offset:#06x}")
+
+
+def grouped(rows: list[FrameRow]) -> list[FrameRow]:
+    """Rows with each run of native frames as one line that opens: few people look for them."""
+    found: list[FrameRow] = []
+    for row in rows:
+        if row.kind != "native":
+            found.append(row)
+        elif found and found[-1].kind == "natives":
+            found[-1].inner.append(row)
+        else:
+            found.append(FrameRow(row.place, "natives", "", inner=[row]))
+    for row in found:
+        modules = dict.fromkeys(inner.label.partition("+")[0].partition("!")[0] for inner in row.inner)
+        row.label = ", ".join(modules) if row.inner else row.label
+    return found
 
 
 def add_lines(rows: list[FrameRow], line_of: Callable[[int, int], str]) -> None:
@@ -181,9 +200,13 @@ def threads_by_method(index: Index) -> tuple[Any, Any]:
     return pairs[:, 0], pairs[:, 1]
 
 
+@lru_cache(maxsize=12)
+def _lowered_methods(index: Index) -> list[str]:
+    return [name.lower() for name in index.text("methods", "name").all]
+
+
 def threads_with(index: Index, word: str) -> set[int]:
     """Rows of threads with a method on their stacks whose name holds ``word`` (lower case)."""
-    names = index.text("methods", "name").all
-    wanted = [row for row, name in enumerate(names) if word in name.lower()]
+    wanted = [row for row, name in enumerate(_lowered_methods(index)) if word in name]
     methods, threads = threads_by_method(index)
     return set(threads[np.isin(methods, wanted)].tolist()) if wanted else set()

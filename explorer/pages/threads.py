@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from analysis.index.schema import TABLES
 from analysis.index.store import Index
 from explorer.pages.names import visible
-from explorer.pages.references import References
+from explorer.pages.references import References, short_method
 from explorer.pages.stacks import threads_with
 from explorer.pages.tables import Column, Link
 
@@ -21,10 +21,10 @@ COLUMNS = (
     Column("doing", "What it does", "sentence", about="From what it waits for, else from the code at the top of its stack"),
     Column("top", "Own code on top", "name", about="The innermost frame of the program's own code", sortable=True),
     Column("frames", "Frames", "number"),
+    Column("exception_type", "Current exception", "name"),
     Column("state_words", "State", "words", about="The runtime's state bits in words"),
     Column("roles", "Role", "words"),
     Column("gc_mode", "GC mode", "text", about="Cooperative: runs managed code; Preemptive: in native code or waiting"),
-    Column("exception_type", "Current exception", "name"),
     Column("exception_address", "Exception object", "hidden-address"),
     Column("stopped", "Stack ends early", "hidden-text"),
     Column("state", "State bits", "hidden-address"),
@@ -64,7 +64,9 @@ def thread_rows(index: Index) -> list[dict[str, Any]]:
         else:
             columns[column.name] = index.column("threads", column.name).tolist()
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    methods, names = index.column("frames", "method"), [short_method(visible(name)) for name in index.text("methods", "name").all]
     for row in rows:
+        row["top"] = names[methods[row["top_own_frame"]]] if row["top_own_frame"] >= 0 else ""
         for key in ("os_id", "exception_address"):
             row[key] = row[key] or None
     return rows
@@ -124,15 +126,24 @@ def _subtree(index: Index, node: int | None) -> tuple[int, int]:
     return node, int(index.column("merged_stacks", "end")[node])
 
 
-def shown(rows: list[dict[str, Any]], references: References) -> list[dict[str, Any]]:
-    """Rows with their links: the id leads to the thread, the frame on top to its place in the stack."""
-    found = []
-    for row in rows:
-        frame = row["top_own_frame"]
-        top = references.frame(frame) if frame >= 0 else None
-        link = Link(str(row["managed_id"]), references.url("dump-thread", row["managed_id"]))
-        found.append({**row, "thread": link, "top": Link(top.text, top.url) if top else ""})
-    return found
+@dataclass(frozen=True)
+class LinkedRows:
+    """Rows whose id leads to the thread and whose frame on top to its place; links are made for the rows that are shown."""
+
+    listed: Sequence[Mapping[str, Any]]
+    references: References
+
+    @property
+    def total(self) -> int:
+        return len(self.listed)
+
+    def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
+        return [self._linked(row) for row in self.listed[start:stop]]
+
+    def _linked(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        frame, url = row["top_own_frame"], self.references.url("dump-thread", row["managed_id"])
+        top = Link(row["top"], self.references.frame_url(frame)) if frame >= 0 else ""
+        return {**row, "managed_id": Link(str(row["managed_id"]), url), "top": top}
 
 
 GROUP_COLUMNS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -24,7 +25,7 @@ class Register:
 def reveal_registers(*, request: HttpRequest, dump: Dump, index: Index, thread: int) -> list[Register]:
     """Registers of the thread in row ``thread``. Raises PermissionDenied for who may not see values."""
     dump = dump_for(request, dump.pk, "reveal_values")
-    rows = [row for row, of in enumerate(index.column("registers", "thread").tolist()) if of == thread]
+    rows = np.flatnonzero(index.column("registers", "thread") == thread).tolist()
     managed_id = int(index.column("threads", "managed_id")[thread])
     _write_down(request, dump, AuditEntry.Action.REVEAL_REGISTERS, f"thread {managed_id}")
     names, values = index.text("registers", "name"), index.column("registers", "value")

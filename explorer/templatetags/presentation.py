@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from explorer.pages import numbers
 from explorer.pages.generations import GENERATION_LIST
 from explorer.pages.names import NamePart, name_parts, namespace_of, shortened, split_parts, visible
-from explorer.pages.references import Piece
+from explorer.pages.references import Piece, method_parts
 from explorer.pages.tables import Column, Link
 
 register = template.Library()
@@ -242,8 +242,13 @@ def sentence(pieces: list[Piece]) -> SafeString:
 
 @register.filter
 def method_name(value: Any) -> SafeString:
-    """A method with its parameters, namespaces grey, at full length."""
-    return _parts_html(name_parts(visible(str(value))))
+    """A method: its namespace grey, its own name strong, its parameters faint; the whole on hover."""
+    whole = visible(str(value))
+    parts = method_parts(whole)
+    return format_html(
+        '<span class="method" title="{}"><span class="ns">{}</span>{}<b>{}</b><span class="args">{}</span></span>',
+        whole, parts.namespace, parts.declaring, parts.method, parts.parameters,
+    )  # fmt: skip
 
 
 _CELLS: dict[str, Any] = {

@@ -61,7 +61,7 @@ def _thread(page: DumpPage, facts: dict[str, Any]) -> dict[str, Any] | None:
     shown = stacks.stack_of(page.index, first, count, row, unfolded=False, page=1)
     rows = shown.rows[:_FRAMES_OF_CRASH]
     stacks.add_lines(rows, page.source_lines.of_method)
-    return {"piece": page.references.thread(row), "rows": rows, "more": len(shown.rows) - len(rows)}
+    return {"piece": page.references.thread(row), "rows": stacks.grouped(rows), "more": len(shown.rows) - len(rows)}
 
 
 def _others(page: DumpPage, facts: dict[str, Any]) -> list[exceptions.ExceptionCard]:

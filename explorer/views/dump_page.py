@@ -42,6 +42,10 @@ class DumpPage:
         return self.frame.url("dump-threads")
 
     @property
+    def stacks_url(self) -> str:
+        return self.frame.url("dump-stacks")
+
+    @property
     def locks_url(self) -> str:
         return self.frame.url("dump-locks")
 

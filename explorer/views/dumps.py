@@ -17,8 +17,10 @@ from analysis.index.schema import DataClass
 from explorer import charts
 from explorer.access import dump_for, subject_of, viewer_of
 from explorer.models import Analysis, Dump, State
+from explorer.pages import merged
 from explorer.pages import overview as words
 from explorer.pages import threads as thread_rows
+from explorer.pages.findings import finding_cards, rule_lines, verdict
 from explorer.pages.garbage_collector import generation_rows
 from explorer.pages.types import catalogue, type_rows_at
 from explorer.permissions import can_analyse, can_delete
@@ -27,6 +29,7 @@ from explorer.views.dump_page import DumpPage, finished_analysis, frame_of, page
 
 _TYPES_ON_OVERVIEW = 12
 _SECTORS_ON_OVERVIEW = 180
+_FINDINGS_ON_OVERVIEW, _STACK_LINES_ON_OVERVIEW = 6, 14
 
 
 @require_GET
@@ -100,10 +103,16 @@ def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> Ht
     for group in groups:
         group["share"] = (group["count"], len(threads))
     generations = [row for row in generation_rows(page.frame.summary) if row["count"] or row["free_size"]]
+    cards = finding_cards(page.index, page.references)
     context = {
         **_acts(request, page.dump, None),
         "page": page,
         "frame": page.frame,
+        "verdict": verdict(cards, page.index),
+        "cards": cards[:_FINDINGS_ON_OVERVIEW],
+        "more_findings": max(0, len(cards) - _FINDINGS_ON_OVERVIEW),
+        "passed": rule_lines(page.index, "passed"),
+        "stack_lines": merged.lines(page.index, page.references, "", 0)[0][:_STACK_LINES_ON_OVERVIEW],
         "types": found,
         "shown_below": () if page.frame.has_heap else ("heap", "types"),
         "sentence": words.sentence(page.index, found),

@@ -20,6 +20,7 @@ from explorer.permissions import can_reveal_values
 from explorer.services.reveals import reveal_registers
 from explorer.views.dump_page import DumpPage, with_index
 
+_MOST_NATIVE = 200
 _VIEWS = {"threads": "Threads", "groups": "Identical stacks"}
 
 
@@ -37,8 +38,8 @@ def threads(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         table = _groups(request, page, matching)
     else:
         query = Query.read(request.GET.dict(), columns, "managed_id")
-        ordered = [{**row, "managed_id": row["thread"]} for row in sorted_rows(thread_rows.shown(matching, references), query)]
-        table = _table("threads", "Managed threads", columns, query, ordered, len(rows))
+        source = thread_rows.LinkedRows(sorted_rows(matching, query), references)
+        table = _table("threads", "Managed threads", columns, query, source, len(rows))
     if file := export_response(request, page.file_name, table):
         return file
     query = table.query
@@ -55,7 +56,8 @@ def threads(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         ],
         "narrowed": wanted.node is not None or wanted.group is not None,
         "all_url": query.url(node=None, group=None),
-        "native": thread_rows.native_threads(page.index, references),
+        "native": thread_rows.native_threads(page.index, references)[:_MOST_NATIVE],
+        "native_total": page.index.rows["native_threads"],
         "process": page.frame.summary.get("process", {}),
     }
     return render(request, "threads/threads.html", context)
@@ -64,8 +66,8 @@ def threads(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
 def _groups(request: HttpRequest, page: DumpPage, rows: list[dict[str, Any]]) -> Table:
     found = thread_rows.stack_groups(page.index, page.references, rows)
     query = Query.read(request.GET.dict(), thread_rows.GROUP_COLUMNS, "-count")
-    ordered = [dict(row) for row in sorted_rows(found, query)]
-    return _table("groups", "Groups of identical stacks", thread_rows.GROUP_COLUMNS, query, ordered, None, noun="groups")
+    source = ListedRows(sorted_rows(found, query))
+    return _table("groups", "Groups of identical stacks", thread_rows.GROUP_COLUMNS, query, source, None, noun="groups")
 
 
 def _table(
@@ -73,7 +75,7 @@ def _table(
     noun: str = "threads",
 ) -> Table:  # fmt: skip
     return Table(
-        name=name, caption=caption, columns=columns, query=query, source=ListedRows(rows), noun=noun, unfiltered_total=total,
+        name=name, caption=caption, columns=columns, query=query, source=source, noun=noun, unfiltered_total=total,
         empty="No thread matches." if total or total is None else "This dump holds no managed threads.",
     )  # fmt: skip
 
@@ -84,9 +86,9 @@ def thread(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpRespons
     """One managed thread: its frames, the objects on them, locks, exceptions."""
     row = _row(page, managed_id)
     facts = thread_rows.thread_rows(page.index)[row]
-    shown = _stack(request, page, facts["first_frame"], facts["frames"], row)
     if request.GET.get("format") == "text":
-        return _text(page, f"thread-{managed_id}", shown.rows, page.references.thread_label(row))
+        return _text(page, f"thread-{managed_id}", page.references.thread_label(row), facts["first_frame"], facts["frames"], row)
+    shown = _stack(request, page, facts["first_frame"], facts["frames"], row)
     context = {
         **_stack_context(page, shown),
         "thread": page.references.thread(row),
@@ -109,10 +111,10 @@ def native_thread(request: HttpRequest, page: DumpPage, os_id: int) -> HttpRespo
         raise Http404
     row = os_ids.index(os_id)
     first, count = (int(page.index.column("native_threads", name)[row]) for name in ("first_frame", "frames"))
-    shown = _stack(request, page, first, count, -1)
     if request.GET.get("format") == "text":
-        return _text(page, f"os-thread-{os_id}", shown.rows, f"OS thread {os_id}")
-    return render(request, "threads/thread.html", {**_stack_context(page, shown), "os_id": os_id})
+        return _text(page, f"os-thread-{os_id}", f"OS thread {os_id}", first, count, -1)
+    shown = _stack(request, page, first, count, -1)
+    return render(request, "threads/thread.html", {**_stack_context(page, shown), "os_id": os_id, "open_natives": True})
 
 
 @require_POST
@@ -136,22 +138,23 @@ def _row(page: DumpPage, managed_id: int) -> int:
 
 def _stack(request: HttpRequest, page: DumpPage, first: int, count: int, thread: int) -> stacks.StackPage:
     number = request.GET.get("page", "1")
-    text = request.GET.get("format") == "text"
     shown = stacks.stack_of(
         page.index, first, count, thread, unfolded="unfolded" in request.GET,
         page=int(number) if number.isascii() and number.isdigit() and len(number) < 8 else 1,
     )  # fmt: skip
     stacks.add_lines(shown.rows, page.source_lines.of_method)
-    if not text:
-        stacks.add_objects(page.index, first, shown.rows, page.type_url)
+    stacks.add_objects(page.index, first, shown.rows, page.type_url)
     return shown
 
 
 def _stack_context(page: DumpPage, shown: stacks.StackPage) -> dict[str, Any]:
-    return {"page": page, "frame": page.frame, "stack": shown}
+    return {"page": page, "frame": page.frame, "stack": shown, "rows": stacks.grouped(shown.rows)}
 
 
-def _text(page: DumpPage, name: str, rows: list[stacks.FrameRow], title: str) -> HttpResponse:
+def _text(page: DumpPage, name: str, title: str, first: int, count: int, thread: int) -> HttpResponse:
+    """The whole stack for a ticket, recursion folded."""
+    rows = stacks.stack_of(page.index, first, count, thread, unfolded=False, page=1, per_page=max(count, 1)).rows
+    stacks.add_lines(rows, page.source_lines.of_method)
     lines = [
         title,
         f"{'Child SP':>18} {'IP':>18} Call Site",

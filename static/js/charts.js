@@ -55,6 +55,11 @@
         trace.marker = { colors: colours, line: { color: colour("panel"), width: 1 }, pad: { t: 20, l: 2, r: 2, b: 2 } };
         trace.textfont = { color: colours.map(readableOn) };
         trace.pathbar = { ...trace.pathbar, textfont: { color: colour("ink") } };
+      } else if (trace.type === "icicle") {
+        colours = tones.map((tone) => ({ own: colour("accent"), framework: colour("free"), root: colour("hover") })[tone]);
+        trace.marker = { colors: colours, line: { color: colour("panel"), width: 1 } };
+        trace.textfont = { color: colours.map(readableOn), size: 11.5 };
+        trace.pathbar = { visible: true, side: "bottom", textfont: { color: colour("ink") } };
       } else {
         trace.marker = { ...trace.marker, color: colours };
         trace.insidetextfont = { color: colours.map(readableOn) };

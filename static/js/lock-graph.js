@@ -20,9 +20,11 @@
       ["ink", "muted", "panel", "line-strong", "accent", "accent-soft", "bad", "bad-soft"].map(colour);
     return [
       { selector: "node", style: {
-        label: (node) => (node.data("second") ? `${node.data("label")}\n${node.data("second")}` : node.data("label")),
+        label: (node) => lines(node).join("\n"),
         "text-wrap": "wrap", "text-valign": "center", "text-halign": "center", "font-family": "system-ui, sans-serif",
-        "font-size": 12, "line-height": 1.3, color: ink, width: "label", height: "label", padding: "10px",
+        "font-size": 12, "line-height": 1.3, color: ink,
+        width: (node) => Math.max(...lines(node).map((line) => pen.measureText(line).width)) + 26,
+        height: (node) => 16 * lines(node).length + 14,
         shape: "round-rectangle", "corner-radius": 6, "background-color": panel, "border-width": 1.5, "border-color": line } },
       { selector: "node[kind = 'thread']", style: { "corner-radius": 20, "background-color": soft, "border-color": accent } },
       { selector: "node[kind = 'crowd']", style: { "corner-radius": 20, "border-style": "dashed", color: muted } },
@@ -33,9 +35,25 @@
         "arrow-scale": 0.9, label: "data(label)", "font-size": 10.5, "font-family": "system-ui, sans-serif", color: muted,
         "text-background-color": panel, "text-background-opacity": 1, "text-background-padding": "2px" } },
       { selector: "edge[?red]", style: { "line-color": bad, "target-arrow-color": bad, color: bad, width: 2.2 } },
+      { selector: "edge.back", style: {
+        "curve-style": "round-segments", "edge-distances": "node-position", "segment-weights": "0 1",
+        "segment-distances": (edge) => `${detour(edge)} ${detour(edge)}`, "segment-radii": 10,
+        "source-endpoint": "0deg", "target-endpoint": "0deg" } },
       { selector: "edge[?likely]", style: { "line-style": "dashed" } },
       { selector: "node.at", style: { "border-width": 4, "border-color": accent } },
     ];
+  }
+
+  // The library would write a style element of its own, which the page's policy forbids; one of that id is enough for it.
+  const styles = document.createElement("style");
+  styles.id = "__________cytoscape_stylesheet";
+  document.head.append(styles);
+
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "12px system-ui, sans-serif";
+
+  function lines(node) {
+    return [node.data("label"), node.data("second")].filter(Boolean);
   }
 
   holder.textContent = "";
@@ -46,13 +64,22 @@
       ...data.edges.map((edge, number) => ({ data: { id: `e${number}`, ...edge } })),
     ],
     style: style(),
-    layout: { name: "dagre", rankDir: "LR", nodeSep: 26, rankSep: 76, edgeSep: 14, fit: true, padding: 16 },
+    layout: { name: "dagre", rankDir: "LR", nodeSep: 40, rankSep: 76, edgeSep: 14, fit: true, padding: 16 },
     minZoom: 0.15,
     maxZoom: 2.5,
     autoungrabify: true,
     boxSelectionEnabled: false,
     userZoomingEnabled: false,
   });
+
+  // An edge against the direction of the layout would run straight through what lies between: it goes round above.
+  function detour(edge) {
+    return Math.max(edge.source().height(), edge.target().height()) / 2 + 18;
+  }
+  graph.edges().filter((edge) => edge.target().position("x") < edge.source().position("x") - 1).addClass("back");
+  const box = graph.elements().boundingBox();
+  holder.style.height = `${Math.round(Math.min(Math.max(box.h * Math.min(1.1, holder.clientWidth / box.w) + 60, 180), 620))}px`;
+  graph.resize();
 
   function fit() {
     graph.fit(undefined, 16);
@@ -65,8 +92,7 @@
   // The wheel scrolls the page until a person has taken hold of the graph.
   holder.addEventListener("focus", () => graph.userZoomingEnabled(true));
   holder.addEventListener("blur", () => graph.userZoomingEnabled(false));
-  new MutationObserver(() => graph.style(style())).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => graph.style(style()));
+  document.addEventListener("explorer:theme", () => graph.style(style()));
   new ResizeObserver(() => { graph.resize(); fit(); }).observe(holder);
 
   // Keyboard: arrows walk along edges and among neighbours, Enter opens.
@@ -130,16 +156,15 @@
   function svg() {
     const box = graph.elements().boundingBox();
     const parts = [`<svg xmlns="http://www.w3.org/2000/svg" viewBox="${box.x1 - 12} ${box.y1 - 12} ${box.w + 24} ${box.h + 24}" width="${Math.round(box.w + 24)}" height="${Math.round(box.h + 24)}" font-family="system-ui, sans-serif" font-size="12">`];
-    parts.push(`<defs>${[["a", "line-color", "edge"], ["b", "line-color", "edge[?red]"]].map(([id, , selector]) => {
-      const edge = graph.edges(selector.replace("edge", "edge")).first();
-      const fill = edge.nonempty() ? edge.style("line-color") : "gray";
-      return `<marker id="${id}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="${fill}"/></marker>`;
-    }).join("")}</defs>`);
+    parts.push(`<defs>${[["a", "line-strong"], ["b", "bad"]].map(([id, name]) =>
+      `<marker id="${id}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="${colour(name)}"/></marker>`).join("")}</defs>`);
     parts.push(`<rect x="${box.x1 - 12}" y="${box.y1 - 12}" width="100%" height="100%" fill="${colour("panel")}"/>`);
     for (const edge of graph.edges()) {
       const [from, to, middle] = [edge.sourceEndpoint(), edge.targetEndpoint(), edge.midpoint()];
-      const bend = edge.controlPoints();
-      const path = bend && bend.length ? `M${from.x} ${from.y} Q${bend[0].x} ${bend[0].y} ${to.x} ${to.y}` : `M${from.x} ${from.y}L${to.x} ${to.y}`;
+      const corners = edge.hasClass("back") ? edge.segmentPoints() : edge.controlPoints();
+      const through = (corners || []).map((corner) => `${corner.x} ${corner.y}`);
+      const path = edge.hasClass("back") ? `M${[`${from.x} ${from.y}`, ...through, `${to.x} ${to.y}`].join("L")}`
+        : through.length ? `M${from.x} ${from.y}Q${through[0]} ${to.x} ${to.y}` : `M${from.x} ${from.y}L${to.x} ${to.y}`;
       const stroke = edge.style("line-color");
       parts.push(`<path d="${path}" fill="none" stroke="${stroke}" stroke-width="1.8"${edge.data("likely") ? ' stroke-dasharray="5 4"' : ""} marker-end="url(#${edge.data("red") ? "b" : "a"})"/>`);
       parts.push(`<text x="${middle.x}" y="${middle.y - 4}" fill="${edge.style("color")}" font-size="10.5" text-anchor="middle">${escaped(edge.data("label"))}</text>`);
@@ -148,8 +173,7 @@
       const size = node.boundingBox({ includeLabels: false, includeOverlays: false });
       const radius = node.data("kind") === "lock" ? 6 : Math.min(20, size.h / 2);
       parts.push(`<rect x="${size.x1}" y="${size.y1}" width="${size.w}" height="${size.h}" rx="${radius}" fill="${node.style("background-color")}" stroke="${node.style("border-color")}"${node.data("kind") === "crowd" ? ' stroke-dasharray="4 3"' : ""}/>`);
-      const lines = [node.data("label"), node.data("second")].filter(Boolean);
-      lines.forEach((line, row) => parts.push(`<text x="${node.position("x")}" y="${node.position("y") + 4 + (row - (lines.length - 1) / 2) * 16}" fill="${node.style("color")}" text-anchor="middle">${escaped(line)}</text>`));
+      lines(node).forEach((line, row, all) => parts.push(`<text x="${node.position("x")}" y="${node.position("y") + 4 + (row - (all.length - 1) / 2) * 16}" fill="${node.style("color")}" text-anchor="middle">${escaped(line)}</text>`));
     }
     parts.push("</svg>");
     return new Blob([parts.join("")], { type: "image/svg+xml" });
