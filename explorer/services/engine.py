@@ -17,6 +17,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -32,6 +34,10 @@ _LINE_BYTES = 1 << 16
 _LOG_BYTES = 20_000
 _OPEN_FILES = 256
 _INDEX_BYTES_LIMIT = 64 << 30
+# A PDB is read while somebody waits for the page; what it may use is far more than an honest one needs.
+_SYMBOL_SECONDS = 20
+_SYMBOL_MEMORY_BYTES = 2 << 30
+_LINES_BYTES_LIMIT = 256 << 20
 
 
 class EngineRefused(Exception):
@@ -57,18 +63,52 @@ class Progress(Protocol):
     def __call__(self, **changes: Any) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """What one child may use."""
+
+    seconds: int
+    memory_bytes: int
+    file_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The line with which the engine said that it is done, and its log."""
+
+    done: dict[str, Any]
+    log: str
+
+
 def run_engine(dump: Path, out: Path, progress: Progress) -> str:
     """Analyse ``dump`` into the directory ``out``; the engine's log. Raises EngineRefused, EngineCrashed, or what
     ``progress`` raises, after the engine and all its children were killed."""
+    allowed = _Allowed(settings.ANALYSIS_SECONDS, settings.ANALYSIS_MEMORY_BYTES, _INDEX_BYTES_LIMIT)
+    return _run([str(dump), "--out", str(out)], out.parent, allowed, progress).log
+
+
+def read_symbols(pdb: Path, lines: Path) -> dict[str, Any]:
+    """Read a PDB and keep its source lines in the file ``lines``; what the engine says of it: ``pdb_id``, ``methods``,
+    ``problems`` … Raises as ``run_engine``."""
+    memory = min(_SYMBOL_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
+    allowed = _Allowed(_SYMBOL_SECONDS, memory, _LINES_BYTES_LIMIT)
+    return _run(["symbols", str(pdb), "--out", str(lines)], lines.parent, allowed, _nobody_listens).done
+
+
+def _nobody_listens(**changes: Any) -> None:
+    pass
+
+
+def _run(arguments: list[str], scratch: Path, allowed: _Allowed, progress: Progress) -> _Answer:
     command = settings.ENGINE_COMMAND or [sys.executable, "-m", "analysis"]
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(  # noqa: S603  (our own program, arguments are paths we made)
-            [*command, str(dump), "--out", str(out)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-            cwd=settings.BASE_DIR, env=_environment(out.parent), preexec_fn=_limit, start_new_session=True,
+            [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            cwd=settings.BASE_DIR, env=_environment(scratch), preexec_fn=partial(_limit, allowed), start_new_session=True,
         )  # fmt: skip
-        error, late = None, False
+        error, done, late = None, {}, False
         try:
-            error = _follow(child, progress)
+            error, done = _follow(child, progress, allowed.seconds)
             code = child.wait(timeout=30)
         except TimeoutError:
             late = True
@@ -78,9 +118,9 @@ def run_engine(dump: Path, out: Path, progress: Progress) -> str:
             _kill(child)
         log = _tail(errors)
     if late:
-        raise EngineCrashed(f"it took longer than {settings.ANALYSIS_SECONDS:,} seconds", log, retry=False)
+        raise EngineCrashed(f"it took longer than {allowed.seconds:,} seconds", log, retry=False)
     if code == 0:
-        return log
+        return _Answer(done, log)
     if code == _REFUSED and error:
         raise EngineRefused(error, log)
     raise _crash(code, log)
@@ -96,11 +136,13 @@ def _crash(code: int, log: str) -> EngineCrashed:
     )
 
 
-def _follow(child: subprocess.Popen[bytes], progress: Progress) -> dict[str, str] | None:
-    """Pass progress on until the output ends; the error line when there was one. Progress is called at least every few
-    seconds, and not for every line of an engine that says much. Raises TimeoutError past the deadline."""
-    deadline, told = time.monotonic() + settings.ANALYSIS_SECONDS, 0.0
+def _follow(child: subprocess.Popen[bytes], progress: Progress, seconds: int) -> tuple[dict[str, str] | None, dict[str, Any]]:
+    """Pass progress on until the output ends; the error line when there was one, and the line that says done. Progress is
+    called at least every few seconds, and not for every line of an engine that says much. Raises TimeoutError past the
+    deadline."""
+    deadline, told = time.monotonic() + seconds, 0.0
     changes: dict[str, Any] = {}
+    done: dict[str, Any] = {}
     error, stage = None, ""
     for line in _lines(child.stdout):
         now = time.monotonic()
@@ -108,12 +150,13 @@ def _follow(child: subprocess.Popen[bytes], progress: Progress) -> dict[str, str
             raise TimeoutError
         message = _parse(line)
         error = _error_in(message) or error
+        done = message if message.get("done") is True else done
         if "stage" in message:
             changes = _progress_in(message)
         if now - told >= _PROGRESS_SECONDS or changes.get("stage", stage) != stage:
             progress(**changes)
             stage, told, changes = changes.get("stage", stage), now, {}
-    return error
+    return error, done
 
 
 def _lines(output: IO[bytes] | None) -> Iterator[bytes]:
@@ -167,18 +210,18 @@ def _environment(scratch: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _limit() -> None:
+def _limit(allowed: _Allowed) -> None:
     """Runs in the child before the engine: what it may use at most, and that it ends with the worker that started it."""
     end_with_parent(signal.SIGKILL)
     for kind, limit in (
-        (resource.RLIMIT_DATA, settings.ANALYSIS_MEMORY_BYTES),
-        (resource.RLIMIT_CPU, settings.ANALYSIS_SECONDS * 2),
-        (resource.RLIMIT_FSIZE, _INDEX_BYTES_LIMIT),
+        (resource.RLIMIT_DATA, allowed.memory_bytes),
+        (resource.RLIMIT_CPU, allowed.seconds * 2),
+        (resource.RLIMIT_FSIZE, allowed.file_bytes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
-        allowed = resource.getrlimit(kind)[1]
-        limit = limit if allowed == resource.RLIM_INFINITY else min(limit, allowed)
+        highest = resource.getrlimit(kind)[1]
+        limit = limit if highest == resource.RLIM_INFINITY else min(limit, highest)
         resource.setrlimit(kind, (limit, limit))
 
 

@@ -71,7 +71,7 @@ def _groups(request: HttpRequest, page: DumpPage, rows: list[dict[str, Any]]) ->
 
 
 def _table(
-    name: str, caption: str, columns: tuple[Column, ...], query: Query, rows: list[dict[str, Any]], total: int | None,
+    name: str, caption: str, columns: tuple[Column, ...], query: Query, source: Rows, total: int | None,
     noun: str = "threads",
 ) -> Table:  # fmt: skip
     return Table(
