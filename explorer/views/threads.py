@@ -15,7 +15,7 @@ from explorer.pages import stacks
 from explorer.pages import threads as thread_rows
 from explorer.pages.crash import exceptions_of_thread
 from explorer.pages.locks import locks_of_thread
-from explorer.pages.tables import Column, ListedRows, Query, Table, allowed_columns, sorted_rows
+from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, allowed_columns, sorted_rows
 from explorer.permissions import can_reveal_values
 from explorer.services.reveals import reveal_registers
 from explorer.views.dump_page import DumpPage, with_index

@@ -60,6 +60,7 @@
         trace.marker = { colors: colours, line: { color: colour("panel"), width: 1 } };
         trace.textfont = { color: colours.map(readableOn), size: 11.5 };
         trace.pathbar = { visible: true, side: "bottom", textfont: { color: colour("ink") } };
+        copy.layout = { ...copy.layout, uniformtext: { minsize: 10, mode: "hide" } };
       } else {
         trace.marker = { ...trace.marker, color: colours };
         trace.insidetextfont = { color: colours.map(readableOn) };

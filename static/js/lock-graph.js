@@ -38,7 +38,7 @@
       { selector: "edge.back", style: {
         "curve-style": "round-segments", "edge-distances": "node-position", "segment-weights": "0 1",
         "segment-distances": (edge) => `${detour(edge)} ${detour(edge)}`, "segment-radii": 10,
-        "source-endpoint": "0deg", "target-endpoint": "0deg" } },
+        "source-endpoint": upright ? "90deg" : "0deg", "target-endpoint": upright ? "90deg" : "0deg" } },
       { selector: "edge[?likely]", style: { "line-style": "dashed" } },
       { selector: "node.at", style: { "border-width": 4, "border-color": accent } },
     ];
@@ -49,6 +49,8 @@
   styles.id = "__________cytoscape_stylesheet";
   document.head.append(styles);
 
+  // On a narrow page the graph runs down.
+  const upright = holder.clientWidth < 560;
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = "12px system-ui, sans-serif";
 
@@ -64,7 +66,7 @@
       ...data.edges.map((edge, number) => ({ data: { id: `e${number}`, ...edge } })),
     ],
     style: style(),
-    layout: { name: "dagre", rankDir: "LR", nodeSep: 40, rankSep: 76, edgeSep: 14, fit: true, padding: 16 },
+    layout: { name: "dagre", rankDir: upright ? "TB" : "LR", nodeSep: 40, rankSep: upright ? 44 : 76, edgeSep: 14, fit: true, padding: 16 },
     minZoom: 0.15,
     maxZoom: 2.5,
     autoungrabify: true,
@@ -72,13 +74,15 @@
     userZoomingEnabled: false,
   });
 
-  // An edge against the direction of the layout would run straight through what lies between: it goes round above.
+  // An edge against the direction of the layout would run straight through what lies between: it goes round it.
   function detour(edge) {
-    return Math.max(edge.source().height(), edge.target().height()) / 2 + 18;
+    const ends = [edge.source(), edge.target()];
+    return Math.max(...ends.map((end) => (upright ? end.width() : end.height()))) / 2 + 18;
   }
-  graph.edges().filter((edge) => edge.target().position("x") < edge.source().position("x") - 1).addClass("back");
+  const along = upright ? "y" : "x";
+  graph.edges().filter((edge) => edge.target().position(along) < edge.source().position(along) - 1).addClass("back");
   const box = graph.elements().boundingBox();
-  holder.style.height = `${Math.round(Math.min(Math.max(box.h * Math.min(1.1, holder.clientWidth / box.w) + 60, 180), 620))}px`;
+  holder.style.height = `${Math.round(Math.min(Math.max(box.h * Math.min(1.1, holder.clientWidth / box.w) + 60, 180), upright ? 760 : 620))}px`;
   graph.resize();
 
   function fit() {
