@@ -36,10 +36,12 @@ class Limits:
     merged_nodes: int = 1_000_000
     sync_blocks: int = 4_000_000
     findings_per_rule: int = 100
-    pdb_bytes: int = 256 << 20
+    pdb_bytes: int = 64 << 20
     pdb_blob_bytes: int = 64 << 20
     pdb_problems: int = 100
-    sequence_points: int = 10_000_000
+    sequence_points: int = 4_000_000
+    embedded_pdb_seconds: int = 60
+    lines_bytes: int = 256 << 20
     documents: int = 1_000_000
     read_bytes: int = 1 << 30
     archive_window_bytes: int = 128 << 20

@@ -8,6 +8,7 @@ shape (points, 3): IL offset, row of documents, line; within a method by ascendi
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import Corrupt
+from analysis.limits import LIMITS
 
 _METHOD_DEF = 0x06
 _PROLOG = -2
 _SEPARATOR = "\0"
+_PARTS = ("documents", "methods", "first", "points")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +63,13 @@ class Lines:
 def load_lines(path: Path) -> Lines:
     """Open a file of lines and check it. Raises Corrupt for one that is damaged, OSError for one that is not there."""
     try:
+        with zipfile.ZipFile(path) as packed:
+            unpacked = sum(part.file_size for part in packed.infolist())
+        if unpacked > LIMITS.lines_bytes:
+            raise _damaged(path)
         with np.load(path, allow_pickle=False) as file:
-            parts: dict[str, npt.NDArray[Any]] = {name: file[name] for name in ("documents", "methods", "first", "points")}
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            parts: dict[str, npt.NDArray[Any]] = {name: file[name] for name in _PARTS}
+    except (ValueError, KeyError, EOFError, MemoryError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
         raise _damaged(path) from error
     types_fit = parts["documents"].dtype == np.uint8 and all(
         parts[name].dtype == np.uint32 for name in ("methods", "first", "points")

@@ -106,7 +106,8 @@ def _run(arguments: list[str], scratch: Path, allowed: _Allowed, progress: Progr
             [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             cwd=settings.BASE_DIR, env=_environment(scratch), preexec_fn=partial(_limit, allowed), start_new_session=True,
         )  # fmt: skip
-        error, done, late = None, {}, False
+        error, late = None, False
+        done: dict[str, Any] = {}
         try:
             error, done = _follow(child, progress, allowed.seconds)
             code = child.wait(timeout=30)
