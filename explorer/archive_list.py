@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.urls import reverse
 
-from explorer.models import Analysis, Dump, State
+from explorer.models import Analysis, Dump, Finding, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.pages.names import visible
 from explorer.pages.tables import Column, Link, Query
@@ -18,6 +18,7 @@ from explorer.pages.tables import Column, Link, Query
 COLUMNS = (
     Column("name", "Dump", "text"),
     Column("state", "State", "state"),
+    Column("finding", "Top finding", "text", about="The most important finding of the latest analysis"),
     Column("process", "Process", "text"),
     Column("runtime", "Runtime", "text"),
     Column("kind", "Kind", "text", about="How much memory the dump holds: full, heap, mini"),
@@ -32,10 +33,13 @@ COLUMNS = (
 )
 #: Columns that are left out where no dump has anything to say in them.
 _OPTIONAL = ("service", "build", "environment")
+#: Severities in the order in which the list sorts them.
+_RANKS = {Finding.Severity.CRITICAL: 3, Finding.Severity.WARNING: 2, Finding.Severity.NOTICE: 1}
 
 _ORDER = {
     "name": "name",
     "state": "latest_state",
+    "finding": "top_rank",
     "process": "latest_process",
     "runtime": "latest_runtime",
     "kind": "latest_kind",
@@ -48,7 +52,7 @@ _ORDER = {
     "uploaded_at": "created_at",
     "uploaded_by": "uploaded_by__username",
 }
-_SEARCHED = ("name", "original_name", "service", "build", "environment", "latest_process", "latest_runtime")
+_SEARCHED = ("top_finding", "name", "original_name", "service", "build", "environment", "latest_process", "latest_runtime")
 
 STATE_GROUPS = {"open": OPEN_STATES, "done": (State.DONE,), "failed": (State.FAILED, State.CANCELLED)}
 
@@ -56,6 +60,9 @@ STATE_GROUPS = {"open": OPEN_STATES, "done": (State.DONE,), "failed": (State.FAI
 def with_latest_analysis(dumps: QuerySet[Dump]) -> QuerySet[Dump]:
     """Each dump with the fields of its latest analysis that the list shows."""
     latest = Analysis.objects.filter(dump=OuterRef("pk")).order_by("-created_at")
+
+    ranks = (When(severity=severity, then=Value(rank)) for severity, rank in _RANKS.items())
+    top = Finding.objects.filter(dump=OuterRef("pk")).order_by("number").annotate(rank=Case(*ranks, default=Value(0)))
 
     def field(name: str) -> Subquery:
         return Subquery(latest.values(name)[:1])
@@ -68,6 +75,9 @@ def with_latest_analysis(dumps: QuerySet[Dump]) -> QuerySet[Dump]:
         latest_runtime=field("runtime_version"),
         latest_kind=field("dump_kind"),
         latest_heap=field("heap_bytes"),
+        top_finding=Subquery(top.values("title")[:1]),
+        top_number=Subquery(top.values("number")[:1]),
+        top_rank=Subquery(top.values("rank")[:1]),
     )
 
 
@@ -80,6 +90,8 @@ def filtered(dumps: QuerySet[Dump], parameters: Mapping[str, str]) -> QuerySet[D
         dumps = dumps.filter(anywhere)
     if parameters.get("state") in STATE_GROUPS:
         dumps = dumps.filter(latest_state__in=STATE_GROUPS[parameters["state"]])
+    if parameters.get("rule"):
+        dumps = dumps.filter(findings__rule=parameters["rule"]).distinct()
     for key in ("service", "environment"):
         if parameters.get(key):
             dumps = dumps.filter(**{key: parameters[key]})
@@ -126,6 +138,7 @@ def row_of(dump: Any) -> dict[str, Any]:
     return {
         "name": Link(visible(dump.name, 120), reverse("dump-overview", args=[dump.pk])),
         "state": (state.value, state.label, visible(dump.latest_error or "", 300), dump.latest_fraction or 0.0),
+        "finding": _finding(dump),
         "process": visible(dump.latest_process or "", 60),
         "runtime": visible(dump.latest_runtime or "", 40),
         "kind": dump.latest_kind or "",
@@ -138,6 +151,18 @@ def row_of(dump: Any) -> dict[str, Any]:
         "uploaded_at": dump.created_at,
         "uploaded_by": dump.uploaded_by.get_username() if dump.uploaded_by else "",
     }
+
+
+def _finding(dump: Any) -> Link | str:
+    """The most important finding of a dump; its title names threads by id only."""
+    if not dump.top_number:
+        return ""
+    return Link(visible(dump.top_finding, 200), reverse("dump-finding", args=[dump.pk, dump.top_number]))
+
+
+def rules_found(dumps: QuerySet[Dump]) -> Sequence[str]:
+    """Names of the rules that found something in these dumps, for a select box."""
+    return sorted(Finding.objects.filter(dump__in=dumps.order_by().values("pk")).values_list("rule", flat=True).distinct())
 
 
 def distinct_values(dumps: QuerySet[Dump], key: str) -> Sequence[str]:

@@ -66,6 +66,11 @@ def _selects(request: HttpRequest, parameters: dict[str, str]) -> list[dict[str,
         values = archive_list.distinct_values(dumps_visible_to(request.user), key)
         if len(values) > 1:
             selects.append({"key": key, "label": label, "all": everything, "values": values, "current": parameters.get(key, "")})
+    rules = archive_list.rules_found(dumps_visible_to(request.user))
+    if rules:
+        selects.append(
+            {"key": "rule", "label": "Finding", "all": "All findings", "values": rules, "current": parameters.get("rule", "")}
+        )
     return selects
 
 

@@ -81,6 +81,22 @@
   }
   const along = upright ? "y" : "x";
   graph.edges().filter((edge) => edge.target().position(along) < edge.source().position(along) - 1).addClass("back");
+  // Groups that have nothing to do with each other stand in rows, not all below each other.
+  function pack() {
+    const parts = graph.elements().components();
+    const boxes = parts.map((part) => part.boundingBox());
+    const total = boxes.reduce((sum, part) => sum + (part.w + 50) * (part.h + 24), 0);
+    const wide = Math.max(...boxes.map((part) => part.w), upright ? 0 : Math.sqrt(total * 2.4));
+    let [x, y, row] = [0, 0, 0];
+    parts.forEach((part, number) => {
+      const own = boxes[number];
+      if (x && x + own.w > wide) [x, y, row] = [0, y + row + 24, 0];
+      part.nodes().shift({ x: x - own.x1, y: y - own.y1 });
+      x += own.w + 50;
+      row = Math.max(row, own.h);
+    });
+  }
+  pack();
   const box = graph.elements().boundingBox();
   holder.style.height = `${Math.round(Math.min(Math.max(box.h * Math.min(1.1, holder.clientWidth / box.w) + 60, 180), upright ? 760 : 620))}px`;
   graph.resize();
