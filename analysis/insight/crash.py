@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from analysis.dump import Dump
 from analysis.insight.exceptions import ExceptionList
-from analysis.insight.merged_stacks import is_own
+from analysis.insight.merged_stacks import find_folds, frame_key, is_own
 from analysis.runtime.stack_frames import FrameKind, Method, StackFrame, ThreadStack
 
+_OVERFLOW = "stack overflow"
 _STACK_OVERFLOW = "System.StackOverflowException"
 _OUT_OF_MEMORY = "System.OutOfMemoryException"
 _FAIL_FAST = ("System.Environment.FailFast", "System.Environment._FailFast", "System.Environment.FailFastWithExitCode")
-_FRAMES_OF_SIGNATURE = 5
+_FRAMES_OF_SIGNATURE, _EXCEPTIONS_OF_SIGNATURE = 5, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def signal_name(number: int) -> str:
 def _kind(dump: Dump, row: int | None, stack: ThreadStack | None, number: int) -> str:
     thrown = dump.threads.threads[row].exception_type if row is not None else ""
     if thrown == _STACK_OVERFLOW:
-        return "stack overflow"
+        return _OVERFLOW
     if stack and any(_method_name(frame) in _FAIL_FAST for frame in stack.frames):
         return "fail fast"
     if thrown:
@@ -98,15 +99,24 @@ def _signature_lines(
     lines = [kind]
     methods: list[Method] = []
     if exception is not None:
-        reader = dump.exceptions
-        chain = [exceptions.rows[exceptions.row_of[address]].exception
-                 for address in reader.chain(exceptions.rows[exception].exception.address)]  # fmt: skip
-        lines += [one.type_name for one in chain]
+        chain = [exceptions.rows[row].exception for row in exceptions.chain(exception)]
+        lines += _distinct([one.type_name for one in chain])[:_EXCEPTIONS_OF_SIGNATURE]
         trace = next((one.trace for one in reversed(chain) if one.trace), ())
         methods = [dump.stack_walker.methods.of(element.method_desc) for element in trace]
+    if not methods and stack and kind == _OVERFLOW:
+        return (*lines, *_recursion(stack))
     if not methods and stack:
         methods = [frame.method for frame in stack.frames if frame.kind == FrameKind.MANAGED and frame.method]
     return (*lines, *_distinct([method.name for method in _telling(methods)])[:_FRAMES_OF_SIGNATURE])
+
+
+def _recursion(stack: ThreadStack) -> Sequence[str]:
+    """The methods of the longest recursion, beginning with the first by name: where it was when the stack ended is chance."""
+    frames = [frame for frame in stack.frames if frame.kind == FrameKind.MANAGED and frame.method]
+    fold = max(find_folds([frame_key(f) for f in frames]), key=lambda fold: fold.period * fold.repeats, default=None)
+    turn = frames[fold.start : fold.start + fold.period] if fold else frames[:_FRAMES_OF_SIGNATURE]
+    names = [frame.method.name for frame in turn if frame.method]
+    return min((names[place:] + names[:place] for place in range(len(names))), default=[]) if fold else names
 
 
 def _telling(methods: Sequence[Method]) -> Sequence[Method]:

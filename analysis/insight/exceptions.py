@@ -27,27 +27,36 @@ class ExceptionList:
     row_of: dict[int, int] = field(default_factory=dict)
     left_out: int = 0
 
+    def chain(self, row: int) -> list[int]:
+        """Rows of an exception and of its inner ones, outermost first; it ends where it comes back to itself."""
+        found: dict[int, None] = {}
+        following: int | None = row
+        while following is not None and following not in found and len(found) < LIMITS.exception_nesting:
+            found[following] = None
+            following = self.row_of.get(self.rows[following].exception.inner)
+        return list(found)
+
 
 def collect_exceptions(dump: Dump, heap: ObjectsByType) -> ExceptionList:
     """Threads' exceptions with their inner chains first, then every other exception object of the heap by address."""
     found, reader = ExceptionList(), dump.exceptions
 
-    def add(address: int, thread: int, nesting: int) -> None:
-        if address in found.row_of:
-            return
-        if len(found.rows) >= LIMITS.exceptions:
-            found.left_out += 1
-            return
-        found.row_of[address] = len(found.rows)
-        found.rows.append(FoundException(reader.read(address), thread, nesting))
+    def add(address: int, thread: int = -1, nesting: int = -1) -> None:
+        """One exception and its inner ones. A chain ends where it meets one that is known: what follows is known too."""
+        while reader.is_exception(address) and address not in found.row_of:
+            if len(found.rows) >= LIMITS.exceptions:
+                found.left_out += 1
+                return
+            exception = reader.read(address)
+            found.row_of[address] = len(found.rows)
+            found.rows.append(FoundException(exception, thread, nesting))
+            address, thread, nesting = exception.inner, -1, -1
 
     for row, thread in enumerate(dump.threads.threads):
         held = [thread.exception] if reader.is_exception(thread.exception) else []
         held += reader.nested(thread.address, thread.exception)
         for nesting, address in enumerate(held):
-            for depth, inner in enumerate(reader.chain(address)):
-                add(inner, row if depth == 0 else -1, nesting if depth == 0 else -1)
+            add(address, row, nesting)
     for address in heap.of(EXCEPTION, derived=True).tolist():
-        for inner in reader.chain(address):
-            add(inner, -1, -1)
+        add(address)
     return found

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from analysis.limits import LIMITS
 from analysis.runtime.stack_frames import FrameKind, StackFrame, ThreadStack
 
@@ -23,27 +26,30 @@ class Fold:
 
 def find_folds(sequence: Sequence[Hashable]) -> list[Fold]:
     """Stretches that repeat, from left to right, none overlapping; the shortest period that covers most is taken."""
-    found, at, length = [], 0, len(sequence)
-    # How far each element equals the one ``period`` before it is counted once per period, from the right.
-    runs = {period: _runs(sequence, period) for period in range(1, min(_LONGEST_PERIOD, length // _FEWEST_TURNS) + 1)}
-    while at < length:
-        best = Fold(at, 1, 1)
-        for period, run in runs.items():
-            repeats = 1 + run[at] // period
-            if repeats >= _FEWEST_TURNS and period * repeats > best.period * best.repeats:
-                best = Fold(at, period, repeats)
-        if best.repeats > 1:
-            found.append(best)
-        at += best.period * best.repeats
+    numbers: dict[Hashable, int] = {}
+    elements = np.array([numbers.setdefault(element, len(numbers)) for element in sequence], np.int64)
+    covered, periods = np.zeros(len(elements), np.int64), np.zeros(len(elements), np.int64)
+    for period in range(1, min(_LONGEST_PERIOD, len(elements) // _FEWEST_TURNS) + 1):
+        repeats = 1 + _runs(elements, period) // period
+        longer = (repeats >= _FEWEST_TURNS) & (repeats * period > covered)
+        covered[longer], periods[longer] = (repeats * period)[longer], period
+    found, end = [], 0
+    starts = np.flatnonzero(covered)
+    while (place := int(np.searchsorted(starts, end))) < len(starts):
+        start = int(starts[place])
+        period, end = int(periods[start]), start + int(covered[start])
+        found.append(Fold(start, period, (end - start) // period))
     return found
 
 
-def _runs(sequence: Sequence[Hashable], period: int) -> list[int]:
+def _runs(elements: npt.NDArray[np.int64], period: int) -> npt.NDArray[np.int64]:
     """For each place, how many elements from there on equal the element ``period`` further on."""
-    run = [0] * (len(sequence) + 1)
-    for at in range(len(sequence) - period - 1, -1, -1):
-        run[at] = run[at + 1] + 1 if sequence[at] == sequence[at + period] else 0
-    return run
+    length = len(elements)
+    places = np.arange(length)
+    differs = np.append(elements[:-period] != elements[period:], np.ones(period, bool))
+    following = np.where(differs, places, length)
+    # The next place, from each one on, where the two differ.
+    return np.minimum.accumulate(following[::-1])[::-1] - places
 
 
 def frame_key(frame: StackFrame) -> Hashable:

@@ -63,11 +63,11 @@ class ExceptionReader:
 
     def chain(self, address: int) -> list[int]:
         """An exception and its inner exceptions, outermost first; a chain that comes back to itself ends there."""
-        found: list[int] = []
+        found: dict[int, None] = {}
         while self.is_exception(address) and address not in found and len(found) < LIMITS.exception_nesting:
-            found.append(address)
+            found[address] = None
             address = self._fields.reference(address, "_innerException") or 0
-        return found
+        return list(found)
 
     def nested(self, thread: int, current: int) -> list[int]:
         """Exceptions the thread was handling when ``current`` was thrown, the latest first."""

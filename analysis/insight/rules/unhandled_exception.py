@@ -8,7 +8,9 @@ from analysis.insight.execution import Execution
 from analysis.insight.findings import Evidence, Finding, Reference, Rule, Severity, exception, frame, thread
 from analysis.insight.waits.parts import Certainty
 
-_KINDS = ("unhandled exception", "out of memory", "fail fast", "signal")
+_FAIL_FAST = "fail fast"
+_KINDS = ("unhandled exception", "out of memory", _FAIL_FAST, "signal")
+_MOST_CAUSES = 6
 
 
 def _look(execution: Execution) -> Iterator[Finding]:
@@ -27,26 +29,27 @@ def _look(execution: Execution) -> Iterator[Finding]:
 
 def _title(execution: Execution) -> Iterator[str | Reference]:
     crash = execution.crash
-    if crash.exception is not None:
+    if crash.exception is not None and crash.kind != _FAIL_FAST:
         yield from ("The process ended by an unhandled ", _short(execution, crash.exception))
     else:
-        yield f"The process ended by {'Environment.FailFast' if crash.kind == 'fail fast' else f'the signal {crash.signal}'}"
+        yield f"The process ended by {'Environment.FailFast' if crash.kind == _FAIL_FAST else f'the signal {crash.signal}'}"
     if crash.thread is not None:
         yield from (" on ", thread(crash.thread))
 
 
 def _short(execution: Execution, row: int) -> str:
-    return execution.exceptions.rows[row].exception.type_name.rpartition(".")[2]
+    """Name of its type without namespace and generic arguments."""
+    return execution.exceptions.rows[row].exception.type_name.partition("<")[0].rpartition(".")[2]
 
 
 def _summary(execution: Execution) -> Iterator[str | Reference]:
     crash = execution.crash
     if crash.exception is not None:
         yield exception(crash.exception)
-        chain = execution.dump.exceptions.chain(execution.exceptions.rows[crash.exception].exception.address)[1:]
-        for address in chain:
-            yield from (", caused by ", exception(execution.exceptions.row_of[address]))
-        yield ". "
+        chain = execution.exceptions.chain(crash.exception)[1:]
+        for row in chain[:_MOST_CAUSES]:
+            yield from (", caused by ", exception(row))
+        yield f" and {len(chain) - _MOST_CAUSES:,} more. " if len(chain) > _MOST_CAUSES else ". "
     if crash.thread is not None and crash.frame is not None:
         yield from ("It came from ", frame(execution.frame_row(crash.thread, crash.frame)), ". ")
     yield f"Signal {crash.signal}."
