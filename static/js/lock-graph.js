@@ -51,6 +51,7 @@
 
   // On a narrow page the graph runs down.
   const upright = holder.clientWidth < 560;
+  const [along, across] = upright ? ["y", "x"] : ["x", "y"];
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = "12px system-ui, sans-serif";
 
@@ -76,10 +77,13 @@
 
   // An edge against the direction of the layout would run straight through what lies between: it goes round it.
   function detour(edge) {
-    const ends = [edge.source(), edge.target()];
-    return Math.max(...ends.map((end) => (upright ? end.width() : end.height()))) / 2 + 18;
+    const ends = [edge.source().position(), edge.target().position()];
+    const [low, high] = [Math.min(...ends.map((end) => end[along])), Math.max(...ends.map((end) => end[along]))];
+    const between = edge.component().nodes().filter((node) => node.position(along) >= low && node.position(along) <= high);
+    const middle = (ends[0][across] + ends[1][across]) / 2;
+    const reach = between.map((node) => (upright ? node.position("x") + node.width() / 2 - middle : middle - node.position("y") + node.height() / 2));
+    return Math.max(...reach) + 18;
   }
-  const along = upright ? "y" : "x";
   graph.edges().filter((edge) => edge.target().position(along) < edge.source().position(along) - 1).addClass("back");
   // Groups that have nothing to do with each other stand in rows, not all below each other.
   function pack() {
