@@ -33,6 +33,8 @@ class Limits:
     exceptions: int = 50_000
     exception_nesting: int = 1_000
     exception_characters: int = 65_536
+    exception_text_characters: int = 64 << 20
+    exception_frames: int = 5_000_000
     merged_nodes: int = 1_000_000
     sync_blocks: int = 4_000_000
     findings_per_rule: int = 100

@@ -16,7 +16,9 @@ from analysis.runtime.named_fields import NamedFields
 from analysis.runtime.objects import ObjectReader
 
 EXCEPTION = "System.Exception"
-_BYTES_PER_REFERENCE = 8
+_BYTES_PER_REFERENCE = _WORD_BYTES = 8
+#: What is kept of each message when all together grew beyond the cap.
+_SHORT_MESSAGE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,16 @@ class ExceptionObject:
 
 
 class ExceptionReader:
-    """Reads exception objects and the chains that threads keep. What cannot be read is left empty; nothing raises."""
+    """Reads exception objects and the chains that threads keep. What cannot be read is left empty; nothing raises.
+
+    Many exceptions can share one long trace or message, so there is a cap on all together: ``frames_left_out`` counts what
+    lies beyond it, and messages are cut short from there on.
+    """
 
     def __init__(self, target: Target, fields: NamedFields, objects: ObjectReader) -> None:
         self._target, self._fields, self._objects = target, fields, objects
+        self._frames_left, self._characters_left = LIMITS.exception_frames, LIMITS.exception_text_characters
+        self.frames_left_out = 0
 
     def is_exception(self, address: int) -> bool:
         return bool(address) and self._fields.is_a(address, EXCEPTION)
@@ -60,14 +68,6 @@ class ExceptionReader:
             inner=fields.reference(address, "_innerException") or 0,
             trace=self._trace(fields.reference(address, "_stackTrace") or 0),
         )
-
-    def chain(self, address: int) -> list[int]:
-        """An exception and its inner exceptions, outermost first; a chain that comes back to itself ends there."""
-        found: dict[int, None] = {}
-        while self.is_exception(address) and address not in found and len(found) < LIMITS.exception_nesting:
-            found[address] = None
-            address = self._fields.reference(address, "_innerException") or 0
-        return list(found)
 
     def nested(self, thread: int, current: int) -> list[int]:
         """Exceptions the thread was handling when ``current`` was thrown, the latest first."""
@@ -93,7 +93,10 @@ class ExceptionReader:
         if not text:
             return None
         try:
-            return self._objects.string(text, LIMITS.exception_characters)
+            short = self._characters_left <= 0
+            message = self._objects.string(text, _SHORT_MESSAGE if short else LIMITS.exception_characters)
+            self._characters_left -= len(message)
+            return message
         except AnalysisError:
             return None
 
@@ -113,8 +116,9 @@ class ExceptionReader:
         first = layout.offset("StackTraceArray", "Elements")
         room = max(memory.u32(array + layout.offset("Array", "m_NumComponents")) - first, 0) // size
         count = min(memory.u32(data + layout.offset("StackTraceArray", "Count")), room, LIMITS.frames_per_thread)
-        raw = memory.read(data + first, count * size)
+        kept = min(count, self._frames_left)
+        self._frames_left -= kept
+        self.frames_left_out += count - kept
+        words = struct.unpack(f"<{kept * size // _WORD_BYTES}Q", memory.read(data + first, kept * size))
         places = [layout.offset("StackTraceElement", name) for name in ("Ip", "Sp", "Method")]
-        return tuple(
-            TraceElement(*(struct.unpack_from("<Q", raw, row * size + place)[0] for place in places)) for row in range(count)
-        )
+        return tuple(map(TraceElement, *(words[place // _WORD_BYTES :: size // _WORD_BYTES] for place in places)))

@@ -10,7 +10,9 @@ import pytest
 from analysis.dump import Dump
 from analysis.index.store import IndexWriter, open_index
 from analysis.insight.crash import signal_name
+from analysis.insight.exceptions import ExceptionList, FoundException
 from analysis.insight.execution import Execution
+from analysis.limits import LIMITS
 from analysis.runtime.exceptions import ExceptionObject
 from analysis.tables.exceptions import write_exceptions
 from analysis.tables.methods import MethodRows
@@ -81,12 +83,31 @@ def test_nested_exceptions_come_latest_first() -> None:
     assert [(row.nesting, row.exception.message) for row in rows] == [(0, "three"), (1, "two"), (2, "one")]
 
 
-def test_a_chain_that_comes_back_to_itself_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def _row(address: int, inner: int) -> FoundException:
+    return FoundException(ExceptionObject(address, "System.Exception", None, 0, inner, ()), -1, -1)
+
+
+@pytest.mark.parametrize(
+    "inners, chain",
+    [([0], [0]), ([1], [0]), ([2, 3, 0], [0, 1, 2]), ([2, 1], [0, 1]), ([2, 3, 2], [0, 1, 2]), ([9], [0])],
+    ids=["one", "itself", "three", "circle", "circle behind", "one that is not there"],
+)
+def test_chains_end(inners: list[int], chain: list[int]) -> None:
+    """Addresses count from 1, rows from 0."""
+    rows = [_row(number + 1, inner) for number, inner in enumerate(inners)]
+    found = ExceptionList(rows, {row.exception.address: number for number, row in enumerate(rows)})
+    assert found.chain(0) == chain
+
+
+def test_all_traces_and_messages_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = type(LIMITS)(exception_frames=0, exception_text_characters=10, exceptions=7)
+    for room in ("runtime", "insight"):
+        monkeypatch.setattr(f"analysis.{room}.exceptions.LIMITS", limits)
     dump = Dump(bundled_dump("zoo-net10"))
-    reader = dump.exceptions
-    address = Execution(dump, dump.walk()).exceptions.rows[0].exception.address
-    monkeypatch.setattr(dump.named_fields, "reference", lambda _address, _name: address)
-    assert reader.chain(address) == [address]
+    found = Execution(dump, dump.walk()).exceptions
+    assert (len(found.rows), found.left_out > 0) == (7, True)
+    assert sum(len(row.exception.trace) for row in found.rows) == 0
+    assert dump.exceptions.frames_left_out > 0
 
 
 def test_what_is_no_exception_is_read_as_nothing() -> None:
@@ -95,7 +116,7 @@ def test_what_is_no_exception_is_read_as_nothing() -> None:
     assert not dump.exceptions.is_exception(0xDEAD_BEEF_0000)
     empty = dump.exceptions.read(0xDEAD_BEEF_0000)
     assert (empty.type_name, empty.message, empty.inner, empty.trace) == ("", None, 0, ())
-    assert (dump.exceptions.chain(0xDEAD_BEEF_0000), dump.exceptions.nested(0xDEAD_BEEF_0000, 0)) == ([], [])
+    assert dump.exceptions.nested(0xDEAD_BEEF_0000, 0) == []
 
 
 @pytest.mark.parametrize(
