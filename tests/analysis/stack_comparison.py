@@ -17,6 +17,7 @@ _NO_ADDRESS = "0x0"
 NO_GC_INFO = "the page with the method's GC info is not in the dump: found by scanning, or not at all"
 FUNCLET_PARENT = "the frame lies below an executing handler or is its parent: the reference does not report it a second time"
 NATIVE_REGISTERS = "below a HelperMethodFrame not unwound yet, registers were saved by native code, where no codes lead"
+REFERENCE_TO_LOCAL = "a by-ref to a variable on the stack: the reference reports the object that this variable refers to"
 NATIVE_ROOT = "kept by native code of the runtime (GCFrame), which leaves no Frame on the stack"
 
 _Root = tuple[str, str, bool, bool]
@@ -74,7 +75,11 @@ def compare_stack_roots(answers: Answers) -> None:
         scanned = ours["scanned_frames"] > 0
         found = Counter(_root(root) for root in ours["stack_roots"] if root["precise"])
         expected = Counter(_root(root) for root in theirs["stack_roots"])
+        locals_of_thread = {root["object"] for root in ours["stack_roots"] if root["address"] != _NO_ADDRESS}
         for root, count in (expected - found).items():
+            if root[2] and root[1] in locals_of_thread:
+                differences[REFERENCE_TO_LOCAL] += count
+                continue
             in_register = root[0] == _NO_ADDRESS
             helper = any((frame["frame"] or "").startswith("HelperMethodFrame") for frame in theirs["frames"])
             assert scanned or not in_register or helper, (theirs["managed_id"], root)
