@@ -23,7 +23,7 @@ _STACKS = (
             column("module", "i4", "row of modules, -1 where it has none"),
             column("token", "u4", "metadata token 0x06xxxxxx, 0 for a dynamic method or stub"),
             column("code", "text", "JIT, ReadyToRun, dynamic method or IL stub; empty where the code was not found"),
-            column("tier", "text", "how far it was optimised, in words; empty where the dump does not tell"),
+            column("tier", "text", "how far it was optimised: tier 0, tier 1 …; empty where the dump does not tell"),
             column("start", "u8", "first address of the code, 0 where unknown"),
             column("own_code", "?", "the program's own code: its module is no part of the framework"),
         ),

@@ -12,6 +12,7 @@ from analysis.errors import AnalysisError
 from analysis.limits import LIMITS
 from analysis.memory.elf_core import NativeThread
 from analysis.runtime.code import CodeBlock, CodeMap
+from analysis.runtime.code_versions import optimisation_tier
 from analysis.runtime.debug_info import DebugInfoReader
 from analysis.runtime.frames import ExplicitFrame, FrameReader, chain
 from analysis.runtime.methods import MethodReader
@@ -23,6 +24,8 @@ from analysis.runtime.types import TypeSystem
 from analysis.runtime.unwind import REGISTERS, Registers, Unwinder
 
 _JIT, _READY_TO_RUN = "JIT", "ReadyToRun"
+#: Only unoptimised code can be replaced while it runs, so only that has patchpoints.
+_TIER_0 = "tier 0"
 
 
 class StackWalker:
@@ -63,8 +66,9 @@ class StackWalker:
 
     def _tier(self, block: CodeBlock) -> str:
         if block.ready_to_run:
-            return "precompiled"
-        return "unoptimised, with patchpoints" if self._debug_info.has_patchpoints(block.debug_info) else ""
+            return ""
+        told = optimisation_tier(self._types.target, block.method_desc, block.start)
+        return told or (_TIER_0 if self._debug_info.has_patchpoints(block.debug_info) else "")
 
     def il_offset(self, ip: int, block: CodeBlock) -> int:
         """IL offset of the instruction before ``ip``: the call that a return address follows."""

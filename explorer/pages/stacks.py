@@ -121,7 +121,8 @@ def frame_row(index: Index, row: int, place: int) -> FrameRow:
         found.own = kind == "managed" and bool(index.column("methods", "own_code")[method])
         module = int(index.column("methods", "module")[method])
         found.module = visible(str(index.text("modules", "name")[module]), 100) if module >= 0 else ""
-        found.code = str(index.text("methods", "code")[method])
+        tier = str(index.text("methods", "tier")[method])
+        found.code = f"{index.text('methods', 'code')[method]}{f', {tier}' if tier else ''}"
         il_offset = int(index.column("frames", "il_offset")[row])
         found.il_offset = _il_words(il_offset) if kind == "managed" else ""
         found.method, found.il = method, il_offset
