@@ -10,9 +10,9 @@ from django.http import Http404, HttpRequest
 
 from analysis.index import DataClass
 from explorer import permissions
-from explorer.models import Dump, Role, Team, User
+from explorer.models import Dump, Role, SymbolFile, Team, User
 from explorer.permissions import Subject, Viewer
-from explorer.queries import AnyUser, dumps_visible_to, teams_of
+from explorer.queries import AnyUser, dumps_visible_to, symbols_of, teams_of
 
 _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "view": permissions.can_view,
@@ -49,11 +49,24 @@ def highest_class_for(request: HttpRequest, dump: Dump) -> DataClass:
     return permissions.highest_class(viewer_of(request.user), subject_of(dump))
 
 
-def team_for(request: HttpRequest, team_id: UUID, *, to_manage: bool = False) -> Team:
-    """The team, when the person belongs to it (and leads it)."""
+def team_for(request: HttpRequest, team_id: UUID, *, to_manage: bool = False, to_upload: bool = False) -> Team:
+    """The team, when the person belongs to it (and leads it, or may upload to it)."""
     team = teams_of(request.user).filter(pk=team_id).first()
     if team is None:
         raise Http404("There is no such team.")
     if to_manage and not permissions.can_manage_members(viewer_of(request.user), team.pk):
         raise PermissionDenied("Only team leads change who belongs to the team.")
+    if to_upload and not permissions.can_upload(viewer_of(request.user), team.pk):
+        raise PermissionDenied("Only analysts and team leads upload to the team.")
     return team
+
+
+def symbols_for(request: HttpRequest, team_id: UUID, symbols_id: UUID) -> SymbolFile:
+    """A PDB of a team, when the person may delete it."""
+    team = team_for(request, team_id)
+    symbols = symbols_of(team).filter(pk=symbols_id).first()
+    if symbols is None:
+        raise Http404("There is no such PDB.")
+    if not permissions.can_delete_symbols(viewer_of(request.user), team.pk, symbols.uploaded_by_id):
+        raise PermissionDenied("Team leads delete PDBs, and analysts their own.")
+    return symbols

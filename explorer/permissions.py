@@ -61,10 +61,16 @@ def can_delete(viewer: Viewer, subject: Subject) -> bool:
 
 
 def can_upload(viewer: Viewer, team_id: UUID) -> bool:
-    """Analysts and leads of the team."""
+    """Dumps and symbols: analysts and leads of the team."""
     return viewer.roles.get(team_id) in (Role.ANALYST, Role.LEAD)
 
 
 def can_manage_members(viewer: Viewer, team_id: UUID) -> bool:
     """Leads of the team."""
     return viewer.roles.get(team_id) == Role.LEAD
+
+
+def can_delete_symbols(viewer: Viewer, team_id: UUID, uploaded_by_id: int | None) -> bool:
+    """Leads, and an analyst's own PDBs."""
+    role = viewer.roles.get(team_id)
+    return role == Role.LEAD or (role == Role.ANALYST and uploaded_by_id == viewer.user_id)

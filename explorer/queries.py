@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
-from explorer.models import Dump, Membership, Role, Team, Upload, User
+from explorer.models import Dump, Membership, Role, SymbolFile, Team, Upload, User
 
 AnyUser = User | AnonymousUser
 
@@ -35,3 +35,8 @@ def uploads_of(user: AnyUser) -> QuerySet[Upload]:
 def members_of(team: Team) -> QuerySet[Membership]:
     """Memberships of a team with their people."""
     return team.memberships.select_related("user").order_by("user__username")
+
+
+def symbols_of(team: Team) -> QuerySet[SymbolFile]:
+    """PDBs of a team with who gave them, the latest first."""
+    return team.symbol_files.select_related("uploaded_by")

@@ -164,9 +164,11 @@ ANALYSIS_SECONDS = env.int("EXPLORER_ANALYSIS_SECONDS", default=3600)
 ANALYSIS_MEMORY_BYTES = env.int("EXPLORER_ANALYSIS_MEMORY_BYTES", default=16 << 30)
 LEASE_SECONDS = env.int("EXPLORER_LEASE_SECONDS", default=40)
 MAXIMUM_STARTS = 3
+MAXIMUM_SYMBOL_BYTES = 64 << 20  # the engine reads no larger PDB
 ENGINE_COMMAND: list[str] = env.list("EXPLORER_ENGINE_COMMAND", default=[])
-# The body of an upload is streamed; nothing else sends more than this.
+# The body of an upload is streamed; nothing else sends more than this, besides PDBs in a form.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
+FILE_UPLOAD_HANDLERS = ["explorer.form_files.CappedFiles"]
 
 structlog.configure(
     processors=[

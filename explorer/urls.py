@@ -1,6 +1,21 @@
 """All addresses: each file of views brings its own."""
 
-from explorer.views import analyses, archive, crash, dumps, findings, gc, heap, locks, modules, stacks, team, threads, uploads
+from explorer.views import (
+    analyses,
+    archive,
+    crash,
+    dumps,
+    findings,
+    gc,
+    heap,
+    locks,
+    modules,
+    stacks,
+    symbols,
+    team,
+    threads,
+    uploads,
+)
 
 urlpatterns = [
     *archive.urlpatterns,
@@ -14,6 +29,7 @@ urlpatterns = [
     *findings.urlpatterns,
     *crash.urlpatterns,
     *team.urlpatterns,
+    *symbols.urlpatterns,
     *uploads.urlpatterns,
     *analyses.urlpatterns,
 ]

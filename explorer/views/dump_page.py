@@ -22,6 +22,7 @@ from explorer.pages.opened import opened
 from explorer.pages.references import References
 from explorer.pages.source_lines import SourceLines
 from explorer.pages.types import catalogue
+from explorer.services.symbols import lines_of
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class DumpPage:
 
     @cached_property
     def source_lines(self) -> SourceLines:
-        return SourceLines(self.index, self.highest)
+        return SourceLines(self.index, self.highest, lines_of(self.dump.team_id))
 
     def type_url(self, name: str) -> str:
         """The page of the type of that name, "" where no object of it is on the heap."""

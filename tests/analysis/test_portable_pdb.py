@@ -12,7 +12,6 @@ import time
 import zlib
 from functools import lru_cache
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -28,60 +27,14 @@ from analysis.tables.symbols import write_symbols
 from tests.analysis.fresh_dumps import LAB
 from tests.analysis.reference_dumps import PROJECT, ReferenceDump, reference_dumps
 from tests.analysis.synthetic_metadata import MetadataBuilder
+from tests.analysis.synthetic_pdbs import GUID, POINTS, compressed, point, signed, small_pdb
 
-_DOCUMENT, _METHOD_DEBUG_INFORMATION = 0x30, 0x31
-_GUID = UUID("00112233-4455-6677-8899-aabbccddeeff")
 _PRINTED = re.compile(r"^([0-9A-F]{16}) ([0-9A-Fa-f]{16}) (?!\[)(.*?)(?: \[([^\]]+) @ (\d+)\])?$")
-
-
-def compressed(value: int) -> bytes:
-    """An unsigned integer as metadata packs it (ECMA-335 II.23.2)."""
-    if value < 0x80:
-        return bytes([value])
-    return struct.pack(">H", 0x8000 | value) if value < 0x4000 else struct.pack(">I", 0xC0000000 | value)
-
-
-def signed(value: int) -> bytes:
-    """A signed integer: the sign is rotated into the lowest bit; the number of bytes is the smallest that holds it."""
-    for bits, mark, size in ((6, 0, 1), (13, 0x8000, 2), (28, 0xC0000000, 4)):
-        if -(1 << bits) <= value < 1 << bits:
-            rotated = (value & ((1 << bits) - 1)) << 1 | (value < 0)
-            return (mark | rotated).to_bytes(size, "big")
-    raise ValueError(value)
-
-
-def small_pdb(*methods: tuple[int, bytes], documents: tuple[str, ...] = ("/src/A.cs", "/src/B.cs")) -> bytes:
-    """A PDB whose methods have these (document, sequence points) rows."""
-    made = MetadataBuilder(pdb_stream=_GUID.bytes_le + b"\1\2\3\4" + struct.pack("<IQ", 0, 0))
-    for name in documents:
-        parts = b"".join(compressed(made.blob(part.encode())) for part in name.split("/"))
-        made.row(_DOCUMENT, "HHHH", made.blob(b"/" + parts), 0, 0, 0)
-    for document, points in methods:
-        made.row(_METHOD_DEBUG_INFORMATION, "HH", document, made.blob(points) if points else 0)
-    return made.build()
-
-
-def point(il: int, lines: int, columns: int, line: bytes, column: bytes) -> bytes:
-    """One record: step of the offset, lines and columns it covers, then where it starts."""
-    return compressed(il) + compressed(lines) + (signed(columns) if lines else compressed(columns)) + line + column
-
-
-HIDDEN = b"\0\0"
-#: Lines 10, hidden, 12 (two lines), then 300 in the other document, then back to 290.
-POINTS = (
-    b"\0"
-    + point(0, 0, 5, compressed(10), compressed(9))
-    + compressed(4) + HIDDEN
-    + point(6, 2, -3, signed(2), signed(-4))
-    + b"\0" + compressed(2)
-    + point(200, 0, 7, signed(288), signed(0))
-    + point(1, 0, 7, signed(-10), signed(100))
-)  # fmt: skip
 
 
 def test_every_kind_of_record() -> None:
     found = read_portable_pdb(small_pdb((0, b""), (1, POINTS), (0, b"\0\2" + point(3, 0, 1, compressed(70), compressed(1)))))
-    assert (found.pdb_id, found.problems) == (f"{_GUID},1", ())
+    assert (found.pdb_id, found.problems) == (f"{GUID},1", ())
     lines = found.lines
     assert lines.documents == ("/src/A.cs", "/src/B.cs")
     assert lines.points.tolist() == [[0, 0, 10], [10, 0, 12], [210, 1, 300], [211, 1, 290], [3, 1, 70]]
@@ -265,7 +218,7 @@ def test_the_pdb_inside_a_module_is_kept_with_the_index(tmp_path: Path) -> None:
     lines = index.lines(module.code_view.pdb_id)
     assert lines is not None
     assert lines.documents[0] == "/src/webshop/Program.cs"
-    assert [index.lines(pdb_id) for pdb_id in ("", "../../manifest", f"{_GUID},1")] == [None, None, None]
+    assert [index.lines(pdb_id) for pdb_id in ("", "../../manifest", f"{GUID},1")] == [None, None, None]
 
 
 # The command
@@ -281,7 +234,7 @@ def test_the_command_keeps_lines_or_says_why_not(tmp_path: Path) -> None:
     pdb, out = tmp_path / "a.pdb", tmp_path / "a.npz"
     pdb.write_bytes(small_pdb((1, POINTS)))
     code, said = _symbols(pdb, out)
-    assert (code, said["done"], said["pdb_id"], said["methods"]) == (0, True, f"{_GUID},1", 1)
+    assert (code, said["done"], said["pdb_id"], said["methods"]) == (0, True, f"{GUID},1", 1)
     assert load_lines(out).lookup(0x06000001, 0) == ("/src/A.cs", 10)
     pdb.write_bytes(b"not a PDB")
     code, said = _symbols(pdb, tmp_path / "b.npz")

@@ -15,7 +15,7 @@ from hypothesis.extra.django import TestCase
 
 from explorer import permissions
 from explorer.access import subject_of, viewer_of
-from explorer.models import ApiToken, Dump, Membership, Role, Team, Upload, User
+from explorer.models import ApiToken, Dump, Membership, Role, SymbolFile, Team, Upload, User
 from explorer.queries import dumps_visible_to, teams_for_upload
 from explorer.services.uploads import Labels, create_upload
 from tests.stored_dumps import analysed_dump
@@ -65,6 +65,9 @@ TABLE: dict[str, Line] = {
     "team": same(GET=200),
     "member-add": LEADS,
     "member-remove": LEADS,
+    "symbols": READ,
+    "symbols-upload": ACT,
+    "symbols-delete": ACT,
     "healthz": Line({"GET": 200}, *[{"GET": 200}] * 4),
     "dump-overview": READ,
     "dump-coverage": READ,
@@ -93,6 +96,7 @@ def world(team, other_team, alice: User, bob: User, carol: User, mallory: User) 
         "upload_id": upload.pk,
         "token_id": token.pk,
         "team_id": team.pk,
+        "symbols_id": SymbolFile.objects.create(team=team, pdb_id="x,1", file_name="x", size_bytes=1, uploaded_by=bob).pk,
         "membership_id": Membership.objects.get(user=carol).pk,
         "type_id": 0,
     }
@@ -165,6 +169,17 @@ def test_a_one_time_password_opens_only_its_page(pattern: URLPattern, bob: User,
         else:
             assert response.status_code in (200, 302, 405)
     assert Upload.objects.count() == Dump.objects.count() == 1
+
+
+def test_an_analyst_deletes_only_own_pdbs(team, alice: User, bob: User, world: dict[str, object]) -> None:
+    SymbolFile.objects.update(uploaded_by=alice)
+    client = Client()
+    client.force_login(bob)
+    address = reverse("symbols-delete", args=[team.pk, world["symbols_id"]])
+    assert client.post(address).status_code == 403
+    client.force_login(alice)
+    assert client.post(address).status_code == 302
+    assert not SymbolFile.objects.exists()
 
 
 memberships = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from(Role)), max_size=9)
