@@ -9,8 +9,14 @@ from analysis.index.store import Index
 from explorer.pages.references import References
 
 MOST_NODES = 150
+#: So many locks of one kind and state, each with one waiter and nothing behind it, are drawn as one.
+_FEWEST_ALIKE = 4
 #: So many waiters of a lock are drawn one by one; more become one node with a count.
 _MOST_SINGLE_WAITERS = 3
+
+
+#: Threads by lock, each with how sure it is.
+_ByLock = dict[int, list[tuple[int, str]]]
 
 
 class _Graph:
@@ -58,6 +64,20 @@ class _Graph:
                            "url": self.references.lock_url(lock), "red": False}  # fmt: skip
         return key
 
+    def alike(self, rows: list[int]) -> None:
+        """Locks that only differ by their address, and those who wait for them, as two nodes."""
+        first, count = rows[0], len(rows)
+        piece = self.references.lock(first)
+        name = piece.text.rpartition(" …")[0]
+        kind = str(self.index.text("locks", "kind")[first])
+        key = f"a{first}"
+        url = self.references.url("dump-locks")
+        self.nodes[key] = {"id": key, "kind": "lock", "label": f"{count:,} × {name}", "second": kind, "url": url, "red": False}
+        crowd = f"w{first}"
+        self.nodes[crowd] = {"id": crowd, "kind": "crowd", "label": f"{count:,} threads", "second": "one each",
+                             "url": url, "red": False}  # fmt: skip
+        self.edge(crowd, key, "wait for", red=False, likely=False)
+
     def edge(self, source: str, target: str, label: str, *, red: bool, likely: bool) -> None:
         self.edges.setdefault((source, target, label), {"source": source, "target": target, "label": label, "red": red,
                                                         "likely": likely})  # fmt: skip
@@ -68,6 +88,9 @@ def lock_graph(index: Index, references: References) -> dict[str, Any]:
     graph = _Graph(index, references)
     waits, holds = _edges(index)
     waited = [row for row in range(index.rows["locks"]) if waits[row]]
+    alike, waited = _alike(index, graph, waited, waits, holds)
+    for rows in alike:
+        graph.alike(rows)
     waited.sort(key=lambda row: (row not in graph.red_locks, -len(waits[row])))
     for row in waited:
         single = (
@@ -92,7 +115,20 @@ def lock_graph(index: Index, references: References) -> dict[str, Any]:
     return {"nodes": list(graph.nodes.values()), "edges": list(graph.edges.values()), "left_out": graph.left_out}
 
 
-def _edges(index: Index) -> tuple[dict[int, list[tuple[int, str]]], dict[int, list[tuple[int, str]]]]:
+def _alike(index: Index, graph: _Graph, rows: list[int], waits: _ByLock, holds: _ByLock) -> tuple[list[list[int]], list[int]]:
+    """Groups of locks that look the same, and the others."""
+    chained = set(index.column("lock_chains", "lock").tolist())
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for row in rows:
+        if len(waits[row]) == 1 and not holds[row] and row not in chained and row not in graph.red_locks:
+            kind, type_name, state = (str(index.text("locks", name)[row]) for name in ("kind", "type_name", "state"))
+            groups[kind, type_name, state].append(row)
+    found = sorted((group for group in groups.values() if len(group) >= _FEWEST_ALIKE), key=len, reverse=True)[:20]
+    taken = {row for group in found for row in group}
+    return found, [row for row in rows if row not in taken]
+
+
+def _edges(index: Index) -> tuple[_ByLock, _ByLock]:
     """Waiters and holders by lock, with how sure each is."""
     found = []
     for table in ("lock_waits", "lock_holds"):

@@ -6,6 +6,7 @@ references; here they become text and links.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from explorer.pages import numbers
 from explorer.pages.names import namespace_of, shortened, visible
 
 _LONGEST_LABEL, _LONGEST_TYPE = 80, 40
+_STATE_MACHINE = re.compile(r"([\w.]+(?:\+\w+)*)\+<(\w+)>d__\d+")
 #: Frames on one page of a thread.
 FRAMES_PER_PAGE = 500
 
@@ -135,6 +137,15 @@ class References:
 def plain(pieces: Iterable[Piece]) -> str:
     """A sentence as text."""
     return "".join(piece.text for piece in pieces)
+
+
+def asynchronous_method(type_name: str) -> str:
+    """``Shop.PayAsync`` for the task of an asynchronous method, whose type only names its state machine; else "".
+
+    The compiler calls the state machine of ``PayAsync`` in ``Shop`` ``Shop+<PayAsync>d__3``.
+    """
+    found = _STATE_MACHINE.findall(type_name)
+    return f"{short_type(found[-1][0])}.{found[-1][1]}" if found and "AsyncStateMachineBox" in type_name else ""
 
 
 def short_type(name: str) -> str:
