@@ -19,7 +19,7 @@ from explorer.pages import numbers
 from explorer.pages.names import namespace_of, shortened, visible
 
 _LONGEST_LABEL, _LONGEST_TYPE = 80, 40
-_STATE_MACHINE = re.compile(r"([\w.]+(?:\+\w+)*)\+<(\w+)>d__\d+")
+_STATE_MACHINE = re.compile(r"([\w.]+(?:\+\w+)*)\+<([\w<>$]+)>d__\d+")
 #: Frames on one page of a thread.
 FRAMES_PER_PAGE = 500
 
