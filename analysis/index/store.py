@@ -159,6 +159,10 @@ class Index:
         found: Lines | None = self._open[key]
         return found
 
+    def has_lines(self, pdb_id: str) -> bool:
+        """Whether ``lines`` would give any, without reading them."""
+        return _lines_path(self.directory, pdb_id).is_file()
+
     def object_sizes(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
         """Shallow sizes in bytes of the objects in ``rows``, the oversize ones filled in."""
         sizes: npt.NDArray[np.uint64] = self.column("objects", "size")[rows].astype(np.uint64)

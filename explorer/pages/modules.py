@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +22,12 @@ MANAGED_COLUMNS = (
     Column("image_base", "Image base", "address"),
     Column("mvid", "MVID", "code", about="Module version id: which build of the file this is", sortable=False),
     Column("pdb_id", "PDB id", "code", about="GUID and age of the matching PDB", sortable=False),
+    Column(
+        "lines",
+        "Lines",
+        "text",
+        about="Which PDB gives file and line to its stacks: one in the dump, one the team uploaded, none",
+    ),
     Column("dynamic", "Dynamic", "flag", about="Made at run time by Reflection.Emit"),
     Column("path", "Path", "text", data_class=D2),
     Column("pdb_path", "PDB path", "text", data_class=D2, sortable=False),
@@ -41,6 +48,17 @@ NATIVE_COLUMNS = (
 def managed_rows(index: Index) -> list[dict[str, Any]]:
     """Every managed module; a size or address of 0 is a missing value. The rows are kept: do not change them."""
     return _rows(index, "modules")
+
+
+def with_lines(rows: list[dict[str, Any]], index: Index, uploaded: Container[str]) -> list[dict[str, Any]]:
+    """The rows with the source of their lines; ``uploaded`` holds the ids of PDBs the team gave."""
+    return [{**row, "lines": _line_source(row["pdb_id"], index, uploaded)} for row in rows]
+
+
+def _line_source(pdb_id: str, index: Index, uploaded: Container[str]) -> str:
+    if index.has_lines(pdb_id):
+        return "in the dump"
+    return "uploaded" if pdb_id in uploaded else "none"
 
 
 def native_rows(index: Index) -> list[dict[str, Any]]:

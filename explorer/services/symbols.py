@@ -7,10 +7,10 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -68,18 +68,23 @@ def delete_symbols(*, symbols: SymbolFile) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def lines_of(team_id: UUID) -> Callable[[str], Lines | None]:
-    """What asks a team's PDBs for lines by id; which there are is read once, when it is first asked."""
+class TeamSymbols:
+    """What a team's PDBs say; which there are is read once, when it is first asked."""
 
-    @cache
-    def known() -> dict[str, Path]:
-        return {row.pdb_id: row.lines for row in SymbolFile.objects.filter(team_id=team_id)}
+    def __init__(self, team_id: UUID) -> None:
+        self._team_id = team_id
 
-    def ask(pdb_id: str) -> Lines | None:
-        path = known().get(pdb_id)
+    @cached_property
+    def _known(self) -> dict[str, Path]:
+        return {row.pdb_id: row.lines for row in SymbolFile.objects.filter(team_id=self._team_id)}
+
+    def __contains__(self, pdb_id: str) -> bool:
+        return pdb_id in self._known
+
+    def lines(self, pdb_id: str) -> Lines | None:
+        """Source lines of the module whose id this is; None when the team has no PDB of it. Raises Corrupt or OSError."""
+        path = self._known.get(pdb_id)
         return _opened(path) if path else None
-
-    return ask
 
 
 def _opened(path: Path) -> Lines:

@@ -22,7 +22,7 @@ from explorer.pages.opened import opened
 from explorer.pages.references import References
 from explorer.pages.source_lines import SourceLines
 from explorer.pages.types import catalogue
-from explorer.services.symbols import lines_of
+from explorer.services.symbols import TeamSymbols
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,12 @@ class DumpPage:
         return References(self.index, self.dump.pk, self.highest)
 
     @cached_property
+    def symbols(self) -> TeamSymbols:
+        return TeamSymbols(self.dump.team_id)
+
+    @cached_property
     def source_lines(self) -> SourceLines:
-        return SourceLines(self.index, self.highest, lines_of(self.dump.team_id))
+        return SourceLines(self.index, self.highest, self.symbols.lines)
 
     def type_url(self, name: str) -> str:
         """The page of the type of that name, "" where no object of it is on the heap."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import path
@@ -20,7 +22,7 @@ def modules(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     native = request.GET.get("show") == "native"
     columns = allowed_columns(module_rows.NATIVE_COLUMNS if native else module_rows.MANAGED_COLUMNS, page.highest)
     query = Query.read(request.GET.dict(), columns, "name")
-    rows = module_rows.native_rows(page.index) if native else module_rows.managed_rows(page.index)
+    rows = module_rows.native_rows(page.index) if native else _managed(page)
     matching = module_rows.filtered(rows, request.GET.get("q", ""), {column.key for column in columns})
     table = Table(
         name="native" if native else "managed",
@@ -37,6 +39,10 @@ def modules(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     counts = {"managed": page.index.rows["modules"], "native": page.index.rows["native_modules"]}
     context = {"page": page, "frame": page.frame, "table": table, "native": native, "counts": counts}
     return render(request, "modules/modules.html", context)
+
+
+def _managed(page: DumpPage) -> list[dict[str, Any]]:
+    return module_rows.with_lines(module_rows.managed_rows(page.index), page.index, page.symbols)
 
 
 urlpatterns = [path("dumps/<uuid:dump_id>/modules", modules, name="dump-modules")]

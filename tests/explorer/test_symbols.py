@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import time
@@ -20,7 +21,7 @@ from explorer.models import Dump, SymbolFile, Team, User
 from explorer.services import symbols
 from explorer.services.engine import EngineCrashed
 from explorer.services.samples import SAMPLE
-from explorer.services.symbols import SymbolsRefused, add_symbols, delete_symbols, lines_of
+from explorer.services.symbols import SymbolsRefused, TeamSymbols, add_symbols, delete_symbols
 from tests.analysis.synthetic_pdbs import GUID, POINTS, compressed, point, small_pdb
 from tests.stored_dumps import analysed_dump
 
@@ -64,7 +65,7 @@ def test_a_pdb_is_kept_and_listed(team, bob: User, settings) -> None:
     assert row.size_bytes == row.original.stat().st_size == len(small_pdb((1, POINTS)))
     assert kept_files(settings) == [f"{team.pk}/{PDB_ID}/lines.npz", f"{team.pk}/{PDB_ID}/original"]
     assert list(settings.SCRATCH_DIR.iterdir()) == []
-    lines = lines_of(team.pk)(PDB_ID)
+    lines = TeamSymbols(team.pk).lines(PDB_ID)
     assert lines.lookup(0x06000001, 10) == ("/src/A.cs", 12)
     page = page_of(bob, team)
     assert "Shop.pdb" in page and PDB_ID in page
@@ -92,13 +93,12 @@ def test_what_is_no_pdb_leaves_nothing(team, bob: User, settings, content: bytes
 
 def test_the_same_pdb_again_takes_the_place_of_the_first(team, alice: User, bob: User) -> None:
     send(bob, team, pdb_file())
-    ask = lines_of(team.pk)
-    assert ask(PDB_ID).lookup(0x06000001, 10) == ("/src/A.cs", 12)
+    assert TeamSymbols(team.pk).lines(PDB_ID).lookup(0x06000001, 10) == ("/src/A.cs", 12)
     other = small_pdb((1, b"\0" + point(0, 0, 1, compressed(77), compressed(1))))
     send(alice, team, pdb_file(other, "again.pdb"))
     row = SymbolFile.objects.get()
     assert (row.file_name, row.uploaded_by, row.size_bytes) == ("again.pdb", alice, len(other))
-    assert lines_of(team.pk)(PDB_ID).lookup(0x06000001, 10) == ("/src/A.cs", 77)
+    assert TeamSymbols(team.pk).lines(PDB_ID).lookup(0x06000001, 10) == ("/src/A.cs", 77)
 
 
 def test_hostile_names_are_labels(team, bob: User, settings) -> None:
@@ -189,12 +189,12 @@ def test_roles(team, other_team, alice: User, bob: User, carol: User, mallory: U
 
 def test_pdbs_of_one_team_are_none_of_another(team, other_team, bob: User, mallory: User) -> None:
     send(bob, team, pdb_file())
-    assert lines_of(other_team.pk)(PDB_ID) is None
+    assert TeamSymbols(other_team.pk).lines(PDB_ID) is None
     assert "Shop.pdb" not in page_of(mallory, other_team)
     send(mallory, other_team, pdb_file(name="Theirs.pdb"))
     assert SymbolFile.objects.count() == 2
     delete_symbols(symbols=SymbolFile.objects.get(team=other_team))
-    assert lines_of(team.pk)(PDB_ID) is not None
+    assert TeamSymbols(team.pk).lines(PDB_ID) is not None
 
 
 def test_the_list_is_searched(team, bob: User) -> None:
@@ -247,3 +247,14 @@ def test_another_build_of_a_module_gets_no_lines(team, bob: User, sample: Dump) 
     methods = [(0, b"")] * (MAIN - 1) + [(1, POINTS)]
     send(bob, team, pdb_file(small_pdb(*methods), "scenarios.pdb"))
     assert "/src/A.cs" not in main_thread(bob, sample)
+
+
+def test_the_modules_page_says_where_lines_come_from(team, bob: User, sample: Dump) -> None:
+    def line_sources() -> dict[str, str]:
+        answer = client_of(bob).get(reverse("dump-modules", args=[sample.pk]), {"format": "json"})
+        return {row["name"]: row["lines"] for row in json.loads(b"".join(answer.streaming_content))["rows"]}
+
+    assert set(line_sources().values()) == {"none"}
+    send(bob, team, pdb_file(small_pdb((1, POINTS), guid=SCENARIOS), "scenarios.pdb"))
+    assert {name for name, source in line_sources().items() if source != "none"} == {"scenarios.dll"}
+    assert line_sources()["scenarios.dll"] == "uploaded"
