@@ -34,7 +34,7 @@ class SymbolsRefused(Exception):
     """The file is not taken; the texts are for the person."""
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        super().__init__(" ".join(part for part in (what, f"({where})" if where else "", remedy) if part))
+        super().__init__(f"{what}{f' ({where})' if where else ''}. {remedy}".strip())
         self.what, self.where, self.remedy = what, where, remedy
 
 
@@ -105,20 +105,20 @@ def _taken(directory: Path, content: Iterable[bytes]) -> _Taken:
         pdb_id = str(said.get("pdb_id", ""))
         # The engine read a file that nobody vouches for: what it made is looked at before it is kept.
         if not _PDB_ID.fullmatch(pdb_id) or lines.is_symlink():
-            raise SymbolsRefused("The file was read, but what came out makes no sense.", remedy="Please report it.")
+            raise SymbolsRefused("The file was read, but what came out makes no sense", remedy="Please report it.")
         load_lines(lines)
     except EngineRefused as refusal:
         raise _refused(refusal.what, refusal.where, refusal.remedy) from refusal
     except EngineCrashed as crash:
-        raise SymbolsRefused(f"Reading the file failed: {plain(str(crash), 200)}.", remedy="It is not kept.") from crash
+        raise SymbolsRefused(f"Reading the file failed: {plain(str(crash), 200)}", remedy="It is not kept.") from crash
     except (AnalysisError, OSError) as error:
-        raise SymbolsRefused(f"Reading the file failed: {plain(str(error), 200)}.", remedy="It is not kept.") from error
+        raise SymbolsRefused(f"Reading the file failed: {plain(str(error), 200)}", remedy="It is not kept.") from error
     return _Taken(original, lines, pdb_id, size, digest)
 
 
 def _refused(what: str, where: str, remedy: str) -> SymbolsRefused:
     sentence = plain(what, 200)
-    return SymbolsRefused(f"{sentence[:1].upper()}{sentence[1:]}.", where=plain(where, 200), remedy=plain(remedy, 200))
+    return SymbolsRefused(f"{sentence[:1].upper()}{sentence[1:]}", where=plain(where, 200), remedy=plain(remedy, 200))
 
 
 def _write(path: Path, content: Iterable[bytes]) -> tuple[int, str]:
@@ -129,9 +129,9 @@ def _write(path: Path, content: Iterable[bytes]) -> tuple[int, str]:
         for piece in content:
             size += len(piece)
             if size > settings.MAXIMUM_SYMBOL_BYTES:
-                raise SymbolsRefused(f"The file has more than {settings.MAXIMUM_SYMBOL_BYTES:,} bytes.", remedy="It is not kept.")
+                raise SymbolsRefused(f"The file has more than {settings.MAXIMUM_SYMBOL_BYTES:,} bytes", remedy="It is not kept.")
             if size > room:
-                raise SymbolsRefused("The server has too little free disk space.", remedy="Ask the operator for more.")
+                raise SymbolsRefused("The server has too little free disk space", remedy="Ask the operator for more.")
             digest.update(piece)
             file.write(piece)
     return size, digest.hexdigest()
