@@ -13,6 +13,7 @@ from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.heap.walk import HeapWalk, ObjectColumns
 from analysis.index.schema import GENERATIONS
+from analysis.reference_locks import exception_facts, lock_facts
 from analysis.reference_stacks import thread_facts
 from analysis.runtime.fields import Field
 from analysis.runtime.gc_heap import Segment
@@ -46,6 +47,8 @@ def reference_facts(dump: Dump) -> dict[str, Any]:
         ],
     }  # fmt: skip
     facts.update(_heap_facts(dump, walked))
+    facts.update(lock_facts(dump, walked))
+    facts["exceptions"] = exception_facts(dump, walked)
     return facts
 
 

@@ -13,7 +13,7 @@ from analysis.limits import LIMITS
 from tests.analysis.comparison import RULES, Rule
 from tests.analysis.fresh_dumps import RECIPES, FreshDump, FreshDumps
 from tests.analysis.reference_dumps import FRESH
-from tests.analysis.stack_comparison import STACK_RULES
+from tests.analysis.stack_comparison import LOCK_RULES, STACK_RULES
 
 
 @pytest.fixture(scope="module", params=[recipe.name for recipe in RECIPES])
@@ -24,7 +24,7 @@ def made(request: pytest.FixtureRequest, fresh_dumps: FreshDumps) -> FreshDump:
     return found
 
 
-@pytest.mark.parametrize("compare", (*RULES, *STACK_RULES), ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("compare", (*RULES, *STACK_RULES, *LOCK_RULES), ids=lambda rule: rule.__name__)
 def test_facts_equal_the_reference(made: FreshDump, compare: Rule) -> None:
     compare(made.answers)
 

@@ -9,6 +9,7 @@ from analysis.reference_facts import reference_facts
 from tests.analysis.bundled_dumps import bundled_dumps
 from tests.analysis.comparison import RULES, Answers, Rule
 from tests.analysis.reference_dumps import FAMILIES, UNPACK, ReferenceDump, reference_dumps
+from tests.analysis.stack_comparison import LOCK_RULES
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,6 @@ def test_every_family_beside_the_project_is_compared() -> None:
     assert not UNPACK.exists() or folders.issuperset(FAMILIES)
 
 
-@pytest.mark.parametrize("compare", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("compare", (*RULES, *LOCK_RULES), ids=lambda rule: rule.__name__)
 def test_facts_equal_the_reference(answers: Answers, compare: Rule) -> None:
     compare(answers)
