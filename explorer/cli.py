@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
@@ -204,6 +205,32 @@ def _analyse(file: Path) -> int:
     return 0
 
 
+def _findings(index: Index) -> list[str]:
+    """What the rules found, threads by id, locks by type and address."""
+    items = index.facts("findings").get("items", [])
+    if not items:
+        return ["", f"None of {len(index.facts('findings').get('passed', []))} rules found anything wrong with the threads."]
+    return [
+        "",
+        *(f"{item['severity']}: {_sentence(index, item['title'])}. {_sentence(index, item['summary'])}" for item in items),
+    ]
+
+
+def _sentence(index: Index, pieces: list[dict[str, Any]]) -> str:
+    return "".join(str(piece["text"]) if "text" in piece else _named(index, piece["ref"], piece["row"]) for piece in pieces)
+
+
+def _named(index: Index, kind: str, row: int) -> str:
+    if kind == "thread":
+        return f"thread {int(index.column('threads', 'managed_id')[row])}"
+    if kind == "lock":
+        return f"{index.text('locks', 'type_name')[row]} {int(index.column('locks', 'object')[row]):#x}"
+    if kind == "exception":
+        return str(index.text("exceptions", "type_name")[row])
+    method = int(index.column("frames", "method")[row])
+    return str(index.text("methods", "name")[method]) if method >= 0 else str(index.text("frames", "label")[row])
+
+
 def _report(index: Index) -> list[str]:
     summary = index.facts("summary")
     coverage = index.facts("coverage")["items"]
@@ -213,6 +240,7 @@ def _report(index: Index) -> list[str]:
         f"{dump['operating_system']} {dump['architecture']}, {dump['kind']} dump by {dump['written_by']}",
         *(f"  {item['state']:<9} {item['title']}{': ' if item['reason'] else ''}{item['reason']}" for item in coverage),
     ]  # fmt: skip
+    lines += _findings(index)
     if summary["heap"]:
         sizes, counts, names = index.column("types", "size"), index.column("types", "count"), index.text("types", "name")
         lines += ["", f"{'bytes':>15} {'objects':>11}  type"]

@@ -13,7 +13,7 @@ from explorer.pages.names import visible
 from explorer.pages.references import Piece, References
 from explorer.pages.tables import Column, Link
 
-_MOST_SHOWN = 200
+_MOST_SHOWN, _MOST_GROUPS = 200, 10
 
 COLUMNS = (
     Column("lock", "Lock", "name", about="Leads to who holds it and who waits"),
@@ -232,6 +232,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class BystanderGroup:
+    """Bystanders with the same stack: how many, and the innermost method of the program they stand in."""
+
+    count: int
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deadlock:
     """A cycle with the threads that cannot move behind it."""
 
@@ -239,6 +248,7 @@ class Deadlock:
     steps: list[Step]
     bystanders: list[Piece]
     more_bystanders: int
+    groups: list[BystanderGroup]
 
     @property
     def stuck(self) -> int:
@@ -257,6 +267,25 @@ class Deadlock:
             rest = f" and {self.more_bystanders:,} more" if self.more_bystanders else ""
             lines.append(f"  {len(self.bystanders) + self.more_bystanders} more threads cannot move behind them: {names}{rest}")
         return "\n".join(lines)
+
+
+def _groups(index: Index, references: References, rows: list[int]) -> list[BystanderGroup]:
+    """Bystanders by identical stacks, the largest group first."""
+    groups, tops = index.column("threads", "stack_group"), index.column("threads", "top_own_frame")
+    members: dict[int, list[int]] = {}
+    for row in rows:
+        members.setdefault(int(groups[row]), []).append(row)
+    url = references.url("dump-threads")
+    found = [
+        BystanderGroup(
+            len(threads),
+            references.frame_label(int(tops[threads[0]])) if tops[threads[0]] >= 0 else "code of the framework",
+            f"{url}?group={group}",
+        )
+        for group, threads in members.items()
+        if group >= 0
+    ]
+    return sorted(found, key=lambda group: -group.count)[:_MOST_GROUPS]
 
 
 def _named(piece: Piece) -> str:
@@ -281,6 +310,7 @@ def deadlocks(index: Index, references: References, most_bystanders: int = 20) -
         Deadlock(
             cycle, members, [references.thread(row) for row in behind.get(cycle, [])[:most_bystanders]],
             max(0, len(behind.get(cycle, [])) - most_bystanders),
+            _groups(index, references, behind.get(cycle, [])),
         )
         for cycle, members in steps.items()
     ]  # fmt: skip
