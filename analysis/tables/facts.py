@@ -181,8 +181,8 @@ def _stacks_item(execution: Execution) -> dict[str, str]:
         reasons.append(f"{len(unreadable):,} methods could not be read")
     if left_out := execution.exceptions.left_out:
         reasons.append(f"{left_out:,} exceptions beyond the first {len(execution.exceptions.rows):,} were not read")
-    if frames := execution.dump.exceptions.frames_left_out:
-        reasons.append(f"{frames:,} frames of stack traces in exceptions were left out")
+    if lost := execution.dump.exceptions.frames_left_out:
+        reasons.append(f"{lost:,} frames of stack traces in exceptions were left out")
     reasons += execution.graph.problems
     state = "partial" if reasons else "complete"
     title = f"{len(walked):,} stacks, {frames:,} frames" if walked else "No stacks"

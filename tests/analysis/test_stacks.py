@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from analysis.dump import Dump
+from analysis.pipeline import analyse
 from analysis.reference_stacks import thread_facts
 from analysis.runtime.stack_frames import FrameKind, StackFrame
+from tests.analysis.bundled_dumps import bundled_dump
 from tests.analysis.comparison import Answers, Rule
 from tests.analysis.reference_dumps import ReferenceDump, reference_dumps
 from tests.analysis.stack_comparison import STACK_RULES
@@ -54,6 +57,15 @@ def test_stacks_equal_what_clrstack_prints(printed: ReferenceDump) -> None:
 def _printed(frame: StackFrame) -> str:
     """Methods made by DynamicMethod have no text there."""
     return "" if frame.method is None or frame.method.kind == "dynamic method" else frame.method.name
+
+
+def test_the_coverage_strip_counts_stacks_and_frames(tmp_path: Path) -> None:
+    path = bundled_dump("zoo-mini-net10")
+    analyse(path, tmp_path, lambda *_: None)
+    stacks = Dump(path).stacks[:5]
+    items = json.loads((tmp_path / "facts" / "coverage.json").read_text())["items"]
+    (item,) = [item for item in items if item["topic"] == "stacks"]
+    assert (item["state"], item["title"]) == ("complete", f"5 stacks, {sum(len(stack.frames) for stack in stacks)} frames")
 
 
 def clrstack(path: Path) -> dict[int, list[tuple[int, int, str]]]:
