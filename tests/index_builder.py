@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from analysis.index.schema import GENERATIONS, TABLES
 from analysis.index.store import IndexWriter
+from tests.execution_builder import Execution, thread_columns, write_execution
 
 HEAP_START = 0x7F00_0000_0000
 METHOD_TABLES = 0x7E00_0000_0000
@@ -67,6 +68,8 @@ class IndexSpec:
     )
     thread_names: list[str] = field(default_factory=lambda: ["", "secret-thread-name", "worker"])
     gaps: list[str] = field(default_factory=list)
+    folded: int = 0
+    texts: tuple[str, ...] = ()
     module_path: str = "/srv/secret-place/Shop.dll"
     command_line: str = "/srv/secret-place/shop --token abc"
 
@@ -81,7 +84,7 @@ def small_index(directory: Path, spec: IndexSpec | None = None) -> Path:
     _write_objects(writer, spec.types, objects)
     _write_segments(writer, objects, spec.gaps)
     _write_modules(writer, spec)
-    _write_threads(writer, spec.thread_names)
+    _write_threads(writer, Execution(spec.thread_names, spec.folded, spec.texts))
     total, size = int(sum(t.count for t in spec.types)), int(sum(t.count * t.size for t in spec.types))
     writer.facts("summary", _summary(spec, total, size, len(spec.types)))
     writer.facts("coverage", {"items": [_item("heap", "complete", f"Heap complete, {total} objects"), *_threads_item(spec)]})
@@ -94,7 +97,7 @@ def mini_index(directory: Path) -> Path:
     spec = IndexSpec(types=[])
     writer = IndexWriter(directory, "test")
     _write_modules(writer, spec)
-    _write_threads(writer, spec.thread_names)
+    _write_threads(writer, Execution(spec.thread_names, spec.folded, spec.texts))
     summary = _summary(spec, 0, 0, 0)
     for absent in ("heap", "generations", "gc"):
         del summary[absent]
@@ -112,7 +115,13 @@ def hostile_index(directory: Path) -> Path:
     types = [TypeSpec(name, 3, 24 + 8 * number, number % 3) for number, name in enumerate(HOSTILE_NAMES)]
     return small_index(
         directory,
-        IndexSpec(types=types, thread_names=list(HOSTILE_NAMES), gaps=[HOSTILE_NAMES[0]], module_path=HOSTILE_NAMES[1]),
+        IndexSpec(
+            types=types,
+            thread_names=list(HOSTILE_NAMES),
+            gaps=[HOSTILE_NAMES[0]],
+            module_path=HOSTILE_NAMES[1],
+            texts=HOSTILE_NAMES,
+        ),
     )
 
 
@@ -129,7 +138,7 @@ def huge_index(directory: Path, types: int = 100_000, instances: int = 10_000_00
     _write_objects(writer, specs, objects)
     _write_segments(writer, objects, [])
     _write_modules(writer, IndexSpec())
-    _write_threads(writer, [f"thread {n}" for n in range(2000)])
+    _write_threads(writer, Execution([f"thread {n}" for n in range(2001)], folded=37_000))
     total, size = int(sum(t.count for t in specs)), int(sum(t.count * t.size for t in specs))
     writer.facts("summary", _summary(IndexSpec(types=specs), total, size, types))
     writer.facts("coverage", {"items": [_item("heap", "complete", f"Heap complete, {total} objects")]})
@@ -251,8 +260,10 @@ def _write_modules(writer: IndexWriter, spec: IndexSpec) -> None:
     writer.table("native_modules", native)
 
 
-def _write_threads(writer: IndexWriter, names: list[str]) -> None:
+def _write_threads(writer: IndexWriter, execution: Execution) -> None:
+    names = list(execution.names)
     total = len(names)
+    write_execution(writer, execution)
     writer.table(
         "threads",
         {
@@ -268,13 +279,7 @@ def _write_threads(writer: IndexWriter, names: list[str]) -> None:
             "finalizer": [False] * total,
             "exception_type": ["System.InvalidOperationException" if n == 1 else "" for n in range(total)],
             "exception_address": [HEAP_START if n == 1 else 0 for n in range(total)],
-            "first_frame": [0] * total,
-            "frames": [0] * total,
-            "stopped": [""] * total,
-            "stack_group": [-1] * total,
-            "merged_leaf": [-1] * total,
-            "top_own_frame": [-1] * total,
-            "doing": [""] * total,
+            **thread_columns(execution),
         },
     )
 

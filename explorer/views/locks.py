@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import path
@@ -13,6 +15,8 @@ from explorer.pages.findings import finding_cards
 from explorer.pages.lock_graph import MOST_NODES, lock_graph
 from explorer.pages.tables import ListedRows, Query, Table, sorted_rows
 from explorer.views.dump_page import DumpPage, with_index
+
+_ADDRESS = re.compile("[0-9a-fA-F]{1,16}")
 
 
 @require_GET
@@ -66,10 +70,7 @@ def _text(page: DumpPage, deadlocks: list[lock_rows.Deadlock]) -> HttpResponse:
 @with_index("locks")
 def lock(request: HttpRequest, page: DumpPage, address: str) -> HttpResponseBase:
     """One lock: who holds it, who waits in which order, what it waits for in turn."""
-    try:
-        row = lock_rows.lock_at(page.index, int(address, 16)) if len(address) <= 16 else None
-    except ValueError:
-        row = None
+    row = lock_rows.lock_at(page.index, int(address, 16)) if _ADDRESS.fullmatch(address) else None
     if row is None:
         raise Http404
     detail = lock_rows.lock_detail(page.index, page.references, row)

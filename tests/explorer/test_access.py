@@ -18,6 +18,7 @@ from explorer.access import subject_of, viewer_of
 from explorer.models import ApiToken, Dump, Membership, Role, SymbolFile, Team, Upload, User
 from explorer.queries import dumps_visible_to, teams_for_upload
 from explorer.services.uploads import Labels, create_upload
+from tests.execution_builder import LOCKS_AT
 from tests.stored_dumps import analysed_dump
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -76,6 +77,15 @@ TABLE: dict[str, Line] = {
     "dump-gc": READ,
     "dump-modules": READ,
     "dump-threads": READ,
+    "dump-thread": READ,
+    "dump-native-thread": Line({}, *[{"GET": ABSENT}] * 4),
+    "dump-registers": Line({}, {"POST": 200}, {"POST": 200}, {"POST": FORBIDDEN}, {"POST": ABSENT}),
+    "dump-stacks": READ,
+    "dump-locks": READ,
+    "dump-lock": READ,
+    "dump-findings": READ,
+    "dump-finding": READ,
+    "dump-crash": READ,
     "dump-rerun": ACT,
     "dump-cancel": ACT,
     "dump-delete": ACT,
@@ -99,6 +109,10 @@ def world(team, other_team, alice: User, bob: User, carol: User, mallory: User) 
         "symbols_id": SymbolFile.objects.create(team=team, pdb_id="x,1", file_name="x", size_bytes=1, uploaded_by=bob).pk,
         "membership_id": Membership.objects.get(user=carol).pk,
         "type_id": 0,
+        "managed_id": 1,
+        "os_id": 1,
+        "address": f"{LOCKS_AT:x}",
+        "number": 1,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as figures
 import pytest
@@ -129,14 +130,17 @@ def test_context_is_neither_shown_nor_searched_without_the_right(small: Index) -
     assert not keys & {"path", "pdb_path"}
     assert modules.filtered(modules.managed_rows(small), "secret-place", keys) == []
     thread_keys = {column.key for column in allowed_columns(threads.COLUMNS, DataClass.D1_STRUCTURE)}
-    assert threads.filtered(threads.thread_rows(small), "", "secret-thread-name", thread_keys) == []
+    assert threads.filtered(small, threads.Wanted(text="secret-thread-name"), thread_keys) == []
     assert Query.read({"sort": "path"}, columns, "name").sort == "name"
 
 
 def test_threads_filter_by_group(small: Index) -> None:
-    rows = threads.thread_rows(small)
-    assert [row["managed_id"] for row in threads.filtered(rows, "exception", "", {"name"})] == [2]
-    assert [row["managed_id"] for row in threads.filtered(rows, "dead", "", {"name"})] == [3]
+    def ids(**wanted: Any) -> list[int]:
+        return [row["managed_id"] for row in threads.filtered(small, threads.Wanted(**wanted), {"name"})]
+
+    assert (ids(slug="exception"), ids(slug="dead")) == ([2], [3])
+    assert ids(text="checkout.pay") == [1, 2], "a method on the stack"
+    assert (ids(node=0), ids(node=2), ids(node=7), ids(group=0), ids(group=4)) == ([1, 2], [1, 2], [], [1, 2], [])
 
 
 def test_missing_values_sort_last_either_way() -> None:
