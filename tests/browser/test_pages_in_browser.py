@@ -12,6 +12,7 @@ from playwright.sync_api import Route, expect
 
 from explorer.models import Analysis, Dump, State, Team, Upload, User
 from tests.browser.conftest import Screen
+from tests.execution_builder import LOCKS_AT
 from tests.index_builder import hostile_index
 from tests.stored_dumps import analysed_dump, received_dump
 
@@ -28,6 +29,11 @@ DUMP_PAGES = (
     ("dump-modules", ""),
     ("dump-modules", "?show=native"),
     ("dump-threads", ""),
+    ("dump-threads", "?view=groups"),
+    ("dump-stacks", ""),
+    ("dump-locks", ""),
+    ("dump-findings", ""),
+    ("dump-crash", ""),
     ("dump-coverage", ""),
 )
 BOTH_WIDTHS = pytest.mark.parametrize("screen", [(1280, "light"), (390, "light")], indirect=True, ids=["wide", "narrow"])
@@ -36,7 +42,8 @@ BOTH_THEMES = pytest.mark.parametrize("screen", [(1280, "light"), (1280, "dark")
 
 def paths_of(dump: Dump) -> list[str]:
     pages = [reverse(name, args=[dump.pk]) + query for name, query in DUMP_PAGES]
-    return [*pages, reverse("dump-type", args=[dump.pk, 0])]
+    single = (("dump-type", 0), ("dump-thread", 1), ("dump-thread", 2), ("dump-lock", f"{LOCKS_AT:x}"), ("dump-finding", 1))
+    return [*pages, *(reverse(name, args=[dump.pk, one]) for name, one in single)]
 
 
 @BOTH_WIDTHS
