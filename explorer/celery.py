@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+from typing import Any
 
 from celery import Celery
+from celery.signals import beat_embedded_init, worker_process_init
+
+from explorer.child_processes import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "explorer.settings")
 app = Celery("explorer")
@@ -26,3 +31,12 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["explorer"])
+
+
+@beat_embedded_init.connect
+@worker_process_init.connect
+def _end_with_worker(**_: Any) -> None:
+    """A process of the pool, or the clock, whose worker died before it could end them would wait for ever."""
+    end_with_parent(signal.SIGKILL)
+    if os.getppid() == 1:  # it died before this line
+        os._exit(0)
