@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -219,4 +220,31 @@ def test_a_newcomer_looks_at_the_sample(screen: Screen, alice: User) -> None:
     expect(page.get_by_role("heading", name="Biggest types")).to_be_visible(timeout=60000)
     screen.wait_for_charts()
     expect(page.locator(".coverage")).to_contain_text("Heap complete, 15,850 objects")
+    assert screen.complaints == []
+
+
+def test_the_lock_graph_is_walked_by_keyboard_and_saved(screen: Screen, dump: Dump, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go(reverse("dump-locks", args=[dump.pk]))
+    graph = page.locator("[data-lock-graph][data-drawn]")
+    expect(graph).to_be_visible()
+    for button, ending, beginning in (("svg", ".svg", b"<svg"), ("png", ".png", b"\x89PNG")):
+        with page.expect_download() as saved:
+            page.click(f"[data-graph-{button}]")
+        assert saved.value.suggested_filename.endswith(ending)
+        assert Path(saved.value.path()).read_bytes().startswith(beginning)
+    graph.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-graph-status]")).to_contain_text("Enter opens it")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/(threads|locks)/[0-9a-f]+$"))
+    assert screen.complaints == []
+
+
+@BOTH_WIDTHS
+def test_the_flame_graph_is_drawn(screen: Screen, dump: Dump, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go(reverse("dump-stacks", args=[dump.pk]))
+    screen.wait_for_charts()
+    assert page.locator("[data-chart] .slice").count() == 4
     assert screen.complaints == []
