@@ -16,7 +16,7 @@ from analysis.runtime.unwind import RBP, RSP, Registers
 END = 0xFFFF_FFFF_FFFF_FFFF
 #: Order of the registers in CalleeSavedRegisters and in LazyMachState, by their numbers.
 _SAVED_ORDER = (12, 13, 14, 15, 3, RBP)
-_SMALLEST_METHOD_DESC = 0x10000
+_SMALLEST_METHOD_DESC, _DATUM_MARKS = 0x10000, 6
 _MAXIMUM_NATIVE_STEPS = 64
 _FCALL_BUCKETS, _MAXIMUM_FCALLS = 127, 10_000
 _INTERRUPTED = frozenset({"FaultingExceptionFrame", "ResumableFrame", "RedirectedThreadFrame"})
@@ -70,7 +70,8 @@ class FrameReader:
         if frame.name != "InlinedCallFrame":
             return 0
         datum = self._target.pointer(frame.address, "InlinedCallFrame", "Datum")
-        return datum if datum > _SMALLEST_METHOD_DESC and not datum & 1 else 0
+        # The lowest bit says that it is no method; the next two mark calls of exception handling (InlinedCallFrameMarker).
+        return datum & ~_DATUM_MARKS if datum > _SMALLEST_METHOD_DESC and not datum & 1 else 0
 
     def _fcall(self, entry: int) -> int:
         """The method that the runtime implements by the native function at ``entry`` (``vm/ecall.cpp``, gFCallMethods)."""
