@@ -29,9 +29,8 @@ class ILMap:
     il: tuple[int, ...]
 
     def at(self, native_offset: int) -> int:
-        """IL offset of the instruction at ``native_offset``: of the last entry at or before it."""
-        place = bisect_right(self.native, native_offset) - 1
-        return self.il[place] if place >= 0 else NO_MAPPING
+        """IL offset of the instruction at ``native_offset``: of the last entry at or before it, else of the first."""
+        return self.il[max(bisect_right(self.native, native_offset) - 1, 0)] if self.il else NO_MAPPING
 
 
 _EMPTY = ILMap((), ())

@@ -99,7 +99,8 @@ class FieldReader:
         for desc in self._descriptions(info):
             if desc.flags & _STATIC and info.is_value_type:
                 # A struct may hold statics of its own type (Guid.Empty), so its size must be known before they are read.
-                self._sizes[info.method_table] = max((field.offset + field.size for field in found), default=0)
+                ends = (field.offset + field.size for field in found if not field.is_static)
+                self._sizes[info.method_table] = max(ends, default=0)
             try:
                 signature = metadata.field_signature(desc.rid)
                 declared = field_type(signature, metadata, arguments)

@@ -93,3 +93,15 @@ def test_what_is_no_object_or_no_field_is_refused() -> None:
         dump.objects.read_field_values(address + 8)
     with pytest.raises(MemoryFault):
         dump.objects.read_field_values(16)
+
+
+@pytest.mark.parametrize("name", _DUMPS)
+def test_statics_do_not_make_a_struct_larger(name: str) -> None:
+    """DateTime has statics of its own type; whichever field is asked for first, a value takes eight bytes."""
+    dump = Dump(bundled_dump(name))
+    core = dump.runtime.modules[0]
+    rid = core.metadata.find_type("System.DateTime") if core.metadata else None
+    assert rid is not None
+    method_table = core.method_table_of(rid)
+    dump.fields.static_fields(method_table)
+    assert dump.fields.value_size(method_table) == 8
