@@ -33,7 +33,9 @@ def test_nothing_is_amiss(made: FreshDump) -> None:
     dump, walked = made.dump, made.dump.walk()
     assert walked is not None
     assert (walked.gaps, dump.gc_heap.problems, dump.threads.problem) == ([], [], "")
-    assert (dump.runtime.failed_checks, dump.runtime.unmade_checks, dump.runtime.types.nameless) == ([], [], set())
+    # What a scanned stack slot points at may look like an object and have no name; what lies on the heap has one.
+    nameless = dump.runtime.types.nameless.intersection(walked.types.method_tables)
+    assert (dump.runtime.failed_checks, dump.runtime.unmade_checks, nameless) == ([], [], set())
 
 
 def test_a_full_dump_is_read_by_its_own_descriptor(fresh_dumps: FreshDumps) -> None:
