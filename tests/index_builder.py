@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analysis.index.schema import GENERATIONS, TABLES
 from analysis.index.store import IndexWriter
-from tests.execution_builder import Execution, thread_columns, write_execution
+from tests.execution_builder import SHOP_PDB, Execution, thread_columns, write_execution
 
 HEAP_START = 0x7F00_0000_0000
 METHOD_TABLES = 0x7E00_0000_0000
@@ -66,10 +66,8 @@ class IndexSpec:
             TypeSpec("Free", 5, 24, 2, module=-1, kind="free"),
         ]
     )
-    thread_names: list[str] = field(default_factory=lambda: ["", "secret-thread-name", "worker"])
+    execution: Execution = field(default_factory=Execution)
     gaps: list[str] = field(default_factory=list)
-    folded: int = 0
-    texts: tuple[str, ...] = ()
     module_path: str = "/srv/secret-place/Shop.dll"
     command_line: str = "/srv/secret-place/shop --token abc"
 
@@ -84,7 +82,7 @@ def small_index(directory: Path, spec: IndexSpec | None = None) -> Path:
     _write_objects(writer, spec.types, objects)
     _write_segments(writer, objects, spec.gaps)
     _write_modules(writer, spec)
-    _write_threads(writer, Execution(spec.thread_names, spec.folded, spec.texts))
+    _write_threads(writer, spec.execution)
     total, size = int(sum(t.count for t in spec.types)), int(sum(t.count * t.size for t in spec.types))
     writer.facts("summary", _summary(spec, total, size, len(spec.types)))
     writer.facts("coverage", {"items": [_item("heap", "complete", f"Heap complete, {total} objects"), *_threads_item(spec)]})
@@ -97,7 +95,7 @@ def mini_index(directory: Path) -> Path:
     spec = IndexSpec(types=[])
     writer = IndexWriter(directory, "test")
     _write_modules(writer, spec)
-    _write_threads(writer, Execution(spec.thread_names, spec.folded, spec.texts))
+    _write_threads(writer, spec.execution)
     summary = _summary(spec, 0, 0, 0)
     for absent in ("heap", "generations", "gc"):
         del summary[absent]
@@ -111,16 +109,15 @@ def mini_index(directory: Path) -> Path:
 
 
 def hostile_index(directory: Path) -> Path:
-    """Types, threads, modules and fields with every hostile name."""
+    """Types, threads, modules, fields, methods, locks and exceptions with every hostile name."""
     types = [TypeSpec(name, 3, 24 + 8 * number, number % 3) for number, name in enumerate(HOSTILE_NAMES)]
     return small_index(
         directory,
         IndexSpec(
             types=types,
-            thread_names=list(HOSTILE_NAMES),
+            execution=Execution(HOSTILE_NAMES, texts=HOSTILE_NAMES, crash="unhandled exception"),
             gaps=[HOSTILE_NAMES[0]],
             module_path=HOSTILE_NAMES[1],
-            texts=HOSTILE_NAMES,
         ),
     )
 
@@ -138,7 +135,7 @@ def huge_index(directory: Path, types: int = 100_000, instances: int = 10_000_00
     _write_objects(writer, specs, objects)
     _write_segments(writer, objects, [])
     _write_modules(writer, IndexSpec())
-    _write_threads(writer, Execution([f"thread {n}" for n in range(2001)], folded=37_000))
+    _write_threads(writer, Execution([f"thread {n}" for n in range(2003)], folded=37_000))
     total, size = int(sum(t.count for t in specs)), int(sum(t.count * t.size for t in specs))
     writer.facts("summary", _summary(IndexSpec(types=specs), total, size, types))
     writer.facts("coverage", {"items": [_item("heap", "complete", f"Heap complete, {total} objects")]})
@@ -244,7 +241,7 @@ def _write_modules(writer: IndexWriter, spec: IndexSpec) -> None:
         image_base=[0x7D0000000000, 0x7D1000000000],
         size=[15_894_528, 20_480],
         mvid=["11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000"],
-        pdb_id=["11111111-2222-3333-4444-555555555555,1", ""],
+        pdb_id=["11111111-2222-3333-4444-555555555555,1", SHOP_PDB],
         pdb_path=["", spec.module_path],
         dynamic=[False, True],
     )
@@ -277,8 +274,6 @@ def _write_threads(writer: IndexWriter, execution: Execution) -> None:
             "roles": ["main" if n == 0 else "pool worker, background" for n in range(total)],
             "alive": [n != total - 1 for n in range(total)],
             "finalizer": [False] * total,
-            "exception_type": ["System.InvalidOperationException" if n == 1 else "" for n in range(total)],
-            "exception_address": [HEAP_START if n == 1 else 0 for n in range(total)],
             **thread_columns(execution),
         },
     )
@@ -322,7 +317,7 @@ def _summary(spec: IndexSpec, objects: int, size: int, types: int) -> dict[str, 
             "reserved_bytes": size + 65536,
         },
         "generations": generations,
-        "threads": {"managed": len(spec.thread_names), "dead": 1, "background": 2, "pool_workers": 2, "with_exception": 1},
+        "threads": {"managed": len(spec.execution.names), "dead": 1, "background": 2, "pool_workers": 2, "with_exception": 1},
         "analysis": {"seconds": 0.5, "stages": [{"name": "open", "seconds": 0.1}], "engine_version": "test"},
     }
 
@@ -332,4 +327,4 @@ def _item(topic: str, state: str, title: str, reason: str = "", remedy: str = ""
 
 
 def _threads_item(spec: IndexSpec) -> list[dict[str, str]]:
-    return [_item("threads", "complete", f"All {len(spec.thread_names)} managed threads")]
+    return [_item("threads", "complete", f"All {len(spec.execution.names)} managed threads")]

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from explorer.models import Analysis, Dump, State, Team, User
+from tests.execution_builder import Execution
 from tests.index_builder import HOSTILE_NAMES, IndexSpec, TypeSpec, hostile_index, mini_index, small_index
 from tests.stored_dumps import analysed_dump, received_dump
 
@@ -207,7 +208,7 @@ def test_the_number_of_queries_does_not_grow_with_the_heap(
     name: str, team: Team, alice: User, as_alice: Client, django_assert_max_num_queries
 ) -> None:
     types = [TypeSpec(f"Shop.Type{number}", 2, 32) for number in range(1500)]
-    spec = IndexSpec(types=types, thread_names=[f"thread {number}" for number in range(600)])
+    spec = IndexSpec(types=types, execution=Execution([f"thread {number}" for number in range(600)]))
     dump = analysed_dump(team, alice, build=lambda directory: small_index(directory, spec))
     with django_assert_max_num_queries(9):
         assert as_alice.get(address(dump, name)).status_code == 200

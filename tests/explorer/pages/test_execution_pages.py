@@ -17,7 +17,7 @@ from explorer.pages import merged, stacks
 from explorer.pages.lock_graph import MOST_NODES, lock_graph
 from explorer.pages.references import References, asynchronous_method, method_parts, short_method
 from explorer.services.findings import findings_of, replace_findings
-from tests.execution_builder import LOCKS_AT, SECRET_MESSAGE, SECRET_REGISTER
+from tests.execution_builder import LOCKS_AT, SECRET_MESSAGE, SECRET_REGISTER, Execution
 from tests.index_builder import HOSTILE_NAMES, IndexSpec, hostile_index, mini_index, small_index
 from tests.stored_dumps import analysed_dump
 
@@ -47,7 +47,7 @@ def everything(dump: Dump) -> list[str]:
 
 
 def with_threads(team: Team, user: User, count: int, folded: int = 0) -> Dump:
-    spec = IndexSpec(thread_names=[f"worker {number}" for number in range(count)], folded=folded)
+    spec = IndexSpec(execution=Execution([f"worker {number}" for number in range(count)], folded=folded))
     return analysed_dump(team, user, "many.dmp", build=lambda directory: small_index(directory, spec))
 
 
@@ -263,7 +263,7 @@ def test_a_dump_on_demand_is_not_called_a_crash(dump: Dump, as_alice: Client) ->
 
 def test_a_dump_without_heap_and_stacks_says_why(team: Team, alice: User, as_alice: Client) -> None:
     def nothing(directory: Path) -> Path:
-        return small_index(directory, IndexSpec(thread_names=[]))
+        return small_index(directory, IndexSpec(execution=Execution([])))
 
     dump = analysed_dump(team, alice, "empty.dmp", build=nothing)
     expected = {
