@@ -98,7 +98,9 @@ def lock_graph(index: Index, references: References) -> dict[str, Any]:
             if len(waits[row]) > _MOST_SINGLE_WAITERS
             else waits[row]
         )
-        if not graph.room(3 + len(single) + len(holds[row])):
+        # Those of a deadlock first: a lock may have a thousand readers.
+        shown = sorted(holds[row], key=lambda edge: (row, edge[0]) not in graph.red_holds)[:_MOST_SINGLE_WAITERS]
+        if not graph.room(2 + len(single) + len(shown)):
             graph.left_out += 1
             continue
         key = graph.lock(row)
@@ -108,7 +110,7 @@ def lock_graph(index: Index, references: References) -> dict[str, Any]:
         rest = len(waits[row]) - len(single)
         if rest:
             graph.edge(graph.crowd(row, rest), key, "wait for", red=False, likely=False)
-        for thread, certainty in holds[row][:_MOST_SINGLE_WAITERS]:
+        for thread, certainty in shown:
             red = (row, thread) in graph.red_holds
             graph.edge(key, graph.thread(thread), "held by", red=red, likely=certainty != "certain")
     _add_chains(index, graph)

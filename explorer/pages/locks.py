@@ -1,4 +1,4 @@
-"""Locks and who waits for whom: rows for the table, one lock, deadlocks in words."""
+"""Locks and who waits for whom: rows for the table, one lock, the locks of a thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from explorer.pages.names import visible
 from explorer.pages.references import Piece, References
 from explorer.pages.tables import Column, Link
 
-_MOST_SHOWN, _MOST_GROUPS = 200, 10
+_MOST_SHOWN = 200
 
 COLUMNS = (
     Column("lock", "Lock", "name", about="Leads to who holds it and who waits"),
@@ -215,103 +215,3 @@ def locks_of_thread(index: Index, references: References, thread: int) -> dict[s
             for row in rows
         ]
     return found
-
-
-# Deadlocks in words
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thread of a deadlock."""
-
-    thread: Piece
-    holds: Piece
-    waits: Piece
-    holds_frame: Piece | None
-    waits_frame: Piece | None
-
-
-@dataclass(frozen=True, slots=True)
-class BystanderGroup:
-    """Bystanders with the same stack: how many, and the innermost method of the program they stand in."""
-
-    count: int
-    label: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlock:
-    """A cycle with the threads that cannot move behind it."""
-
-    number: int
-    steps: list[Step]
-    bystanders: list[Piece]
-    more_bystanders: int
-    groups: list[BystanderGroup]
-
-    @property
-    def stuck(self) -> int:
-        return len(self.steps) + len(self.bystanders) + self.more_bystanders
-
-    @property
-    def text(self) -> str:
-        """For a ticket."""
-        lines = [f"Deadlock {self.number + 1}: {len(self.steps)} threads wait for each other."]
-        for step in self.steps:
-            lines.append(f"  {_named(step.thread)} holds {_named(step.holds)} and waits for {_named(step.waits)}")
-            lines += [f"      took it in {step.holds_frame.title}"] if step.holds_frame else []
-            lines += [f"      waits in   {step.waits_frame.title}"] if step.waits_frame else []
-        if self.bystanders:
-            names = ", ".join(piece.text for piece in self.bystanders)
-            rest = f" and {self.more_bystanders:,} more" if self.more_bystanders else ""
-            lines.append(f"  {len(self.bystanders) + self.more_bystanders} more threads cannot move behind them: {names}{rest}")
-        return "\n".join(lines)
-
-
-def _groups(index: Index, references: References, rows: list[int]) -> list[BystanderGroup]:
-    """Bystanders by identical stacks, the largest group first."""
-    groups, tops = index.column("threads", "stack_group"), index.column("threads", "top_own_frame")
-    members: dict[int, list[int]] = {}
-    for row in rows:
-        members.setdefault(int(groups[row]), []).append(row)
-    url = references.url("dump-threads")
-    found = [
-        BystanderGroup(
-            len(threads),
-            references.frame_label(int(tops[threads[0]])) if tops[threads[0]] >= 0 else "code of the framework",
-            f"{url}?group={group}",
-        )
-        for group, threads in members.items()
-        if group >= 0
-    ]
-    return sorted(found, key=lambda group: -group.count)[:_MOST_GROUPS]
-
-
-def _named(piece: Piece) -> str:
-    return piece.text if piece.title in ("", piece.text) else f"{piece.text} ({piece.title})"
-
-
-def deadlocks(index: Index, references: References, most_bystanders: int = 20) -> list[Deadlock]:
-    """All deadlocks, the one with most threads first."""
-    names = ("cycle", "thread", "holds", "waits", "holds_frame", "waits_frame")
-    rows = zip(*(index.column("cycles", name).tolist() for name in names), strict=True)
-    steps: dict[int, list[Step]] = {}
-    for cycle, thread, holds, waits, holds_frame, waits_frame in rows:
-        steps.setdefault(cycle, []).append(Step(
-            references.thread(thread), references.lock(holds), references.lock(waits),
-            references.frame(holds_frame) if holds_frame >= 0 else None,
-            references.frame(waits_frame) if waits_frame >= 0 else None,
-        ))  # fmt: skip
-    behind: dict[int, list[int]] = {}
-    for cycle, thread in zip(*(index.column("cycle_bystanders", name).tolist() for name in ("cycle", "thread")), strict=True):
-        behind.setdefault(cycle, []).append(thread)
-    found = [
-        Deadlock(
-            cycle, members, [references.thread(row) for row in behind.get(cycle, [])[:most_bystanders]],
-            max(0, len(behind.get(cycle, [])) - most_bystanders),
-            _groups(index, references, behind.get(cycle, [])),
-        )
-        for cycle, members in steps.items()
-    ]  # fmt: skip
-    return sorted(found, key=lambda deadlock: -deadlock.stuck)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from explorer.exports import export_response
 from explorer.pages import locks as lock_rows
+from explorer.pages.deadlocks import MOST_IN_TEXT, MOST_ON_PAGE, deadlocks
 from explorer.pages.findings import finding_cards
 from explorer.pages.lock_graph import MOST_NODES, lock_graph
 from explorer.pages.tables import ListedRows, Query, Table, sorted_rows
@@ -24,9 +25,8 @@ _ADDRESS = re.compile("[0-9a-fA-F]{1,16}")
 def locks(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     """Deadlocks in words, the graph, and its twin, the table of all locks."""
     index, references = page.index, page.references
-    deadlocks = lock_rows.deadlocks(index, references)
     if request.GET.get("format") == "text":
-        return _text(page, deadlocks)
+        return _text(page)
     chosen = request.GET.get("only", "")
     query = Query.read(request.GET.dict(), lock_rows.COLUMNS, "-waiters")
     rows = lock_rows.lock_rows(index, references, chosen, request.GET.get("q", ""))
@@ -41,10 +41,13 @@ def locks(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     for choice in choices:
         choice.update(url=query.url(only=choice["slug"] or None), current=choice["slug"] == chosen)
     graph = lock_graph(index, references)
+    told, total = deadlocks(index, references, MOST_ON_PAGE)
     context = {
         "page": page,
         "frame": page.frame,
-        "deadlocks": deadlocks,
+        "deadlocks": told,
+        "deadlocks_total": total,
+        "more_deadlocks": total - len(told),
         "convoys": [card for card in finding_cards(index, references) if card.rule == "lock-convoy"],
         "graph": graph,
         "most_nodes": MOST_NODES,
@@ -56,10 +59,12 @@ def locks(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     return render(request, "locks/locks.html", context)
 
 
-def _text(page: DumpPage, deadlocks: list[lock_rows.Deadlock]) -> HttpResponse:
+def _text(page: DumpPage) -> HttpResponse:
     """For a ticket: deadlocks, then every lock somebody waits for."""
+    told, total = deadlocks(page.index, page.references, MOST_IN_TEXT)
     rows = lock_rows.lock_rows(page.index, page.references, "waited", "")
-    parts = [deadlock.text for deadlock in deadlocks] or ["No deadlock was found."]
+    parts = [deadlock.text for deadlock in told] or ["No deadlock was found."]
+    parts += [f"{total - len(told):,} more deadlocks."] if total > len(told) else []
     for row in sorted(rows, key=lambda row: -row["waiters"]):
         owner = row["owner"].text if row["owner"] else "nobody known"
         parts.append(f"{row['kind']} {row['lock'].text} {row['address']:#x}: {row['waiters']:,} waiting, held by {owner}")
