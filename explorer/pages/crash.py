@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from explorer.pages.references import Piece, References, short_method
 from explorer.pages.source_lines import SourceLines
 from explorer.pages.tables import Column, Link
 
-_MOST_FRAMES, _MOST_CHAIN = 200, 50
+_MOST_FRAMES, _MOST_CHAIN, _MOST_NESTED, _MOST_CHARACTERS = 200, 50, 20, 4000
 #: Names of HResults that people know by heart (``inc/corerror.xml`` in dotnet/runtime, winerror.h).
 _HRESULTS = {
     0x80131500: "COR_E_EXCEPTION", 0x80131501: "COR_E_SYSTEM", 0x80131506: "COR_E_EXECUTIONENGINE",
@@ -52,6 +52,8 @@ class ExceptionCard:
     thread: Piece | None
     trace: list[TraceLine]
     more_frames: int
+    #: It has an inner exception that is not shown any more.
+    goes_on: bool = False
 
 
 def hresult_words(value: int) -> str:
@@ -67,8 +69,8 @@ def exceptions_of_thread(
     """The current exception of a thread with its inner chain, then those it was handling, each with its own."""
     of_thread = np.flatnonzero(index.column("exceptions", "thread") == thread).tolist()
     nesting = index.column("exceptions", "nesting")
-    cards = []
-    for row in sorted(of_thread, key=lambda row: int(nesting[row])):
+    cards = list[ExceptionCard]()
+    for row in sorted(of_thread, key=lambda row: int(nesting[row]))[:_MOST_NESTED]:
         heading = "Current exception" if nesting[row] == 0 else "Was being handled when that was thrown"
         cards += chain(index, references, row, highest, lines, heading)
     return cards
@@ -83,6 +85,8 @@ def chain(
         seen.add(row)
         cards.append(_card(index, references, row, highest, lines, heading if not cards else "Inner exception"))
         row = int(inner[row])
+    if cards and row >= 0 and row not in seen:
+        cards[-1] = replace(cards[-1], goes_on=True)
     return cards
 
 
@@ -97,7 +101,7 @@ def _card(index: Index, references: References, row: int, highest: DataClass, li
     return ExceptionCard(
         row=row,
         type_name=visible(str(index.text("exceptions", "type_name")[row])),
-        message=visible(str(index.text("exceptions", "message")[row]), 4000) if sees else None,
+        message=_lines(str(index.text("exceptions", "message")[row])) if sees else None,
         hresult=hresult_words(int(column("hresult"))),
         address=int(column("address")),
         heading=heading,
@@ -105,6 +109,13 @@ def _card(index: Index, references: References, row: int, highest: DataClass, li
         trace=[_line(index, lines, at) for at in range(first, first + min(count, _MOST_FRAMES))],
         more_frames=max(0, count - _MOST_FRAMES),
     )
+
+
+def _lines(message: str) -> str:
+    """A message with the line breaks it has and no other character that cannot be seen."""
+    rest = "…" if len(message) > _MOST_CHARACTERS else ""
+    lines = message[:_MOST_CHARACTERS].replace("\r\n", "\n").split("\n")
+    return "\n".join(visible(line, _MOST_CHARACTERS) for line in lines) + rest
 
 
 def _line(index: Index, lines: SourceLines, row: int) -> TraceLine:

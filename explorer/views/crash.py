@@ -15,7 +15,7 @@ from explorer.pages import stacks
 from explorer.pages.tables import ListedRows, Query, Table, allowed_columns, sorted_rows
 from explorer.views.dump_page import DumpPage, with_index
 
-_FRAMES_OF_CRASH = 40
+_FRAMES_OF_CRASH, _OTHER_THREADS = 40, 20
 
 
 @require_GET
@@ -23,6 +23,8 @@ _FRAMES_OF_CRASH = 40
 def crash(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     """The crash in words, the faulting thread, exception chains, and all exceptions of the heap by type and throw site."""
     facts = page.index.facts("crash")
+    chain = _chain(page, facts)
+    others = _threads_with_exceptions(page)
     columns = allowed_columns(exceptions.GROUP_COLUMNS, page.highest)
     query = Query.read(request.GET.dict(), columns, "-count")
     rows = exceptions.groups(page.index, page.highest, page.type_url)
@@ -36,10 +38,11 @@ def crash(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         "page": page,
         "frame": page.frame,
         "facts": facts,
-        "chain": _chain(page, facts),
+        "chain": chain,
         "thread": _thread(page, facts),
         "place": page.references.frame(facts["frame"]) if facts.get("frame") is not None else None,
-        "others": _others(page, facts),
+        "others": _others(page, others[:_OTHER_THREADS], {card.row for card in chain}),
+        "more_others": max(0, len(others) - _OTHER_THREADS),
         "table": table,
     }
     return render(request, "crash/crash.html", context)
@@ -64,15 +67,15 @@ def _thread(page: DumpPage, facts: dict[str, Any]) -> dict[str, Any] | None:
     return {"piece": page.references.thread(row), "rows": stacks.grouped(rows), "more": len(shown.rows) - len(rows)}
 
 
-def _others(page: DumpPage, facts: dict[str, Any]) -> list[exceptions.ExceptionCard]:
-    """Exceptions other threads hold, and those that were being handled."""
-    threads = dict.fromkeys(page.index.column("exceptions", "thread").tolist())
-    chosen = facts.get("exception")
-    shown = {card.row for card in _chain(page, facts)} if chosen is not None else set()
+def _threads_with_exceptions(page: DumpPage) -> list[int]:
+    return [thread for thread in dict.fromkeys(page.index.column("exceptions", "thread").tolist()) if thread >= 0]
+
+
+def _others(page: DumpPage, threads: list[int], shown: set[int]) -> list[exceptions.ExceptionCard]:
+    """Exceptions these threads hold, and those that were being handled, but for those ``shown`` already."""
     cards = [
         card
         for thread in threads
-        if thread >= 0
         for card in exceptions.exceptions_of_thread(page.index, page.references, thread, page.highest, page.source_lines)
     ]
     return [card for card in cards if card.row not in shown]
