@@ -7,8 +7,10 @@ references; here they become text and links.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.urls import reverse
@@ -87,7 +89,14 @@ class References:
             return ""
         place = row - int(self.index.column("threads", "first_frame")[thread])
         page = place // FRAMES_PER_PAGE
-        return f"{self.thread_url(thread)}{f'?unfolded=1&page={page + 1}' if page else ''}#frame-{place}"
+        where = f"?unfolded=1&page={page + 1}" if page else "?unfolded=1" if self._is_folded(row) else ""
+        return f"{self.thread_url(thread)}{where}#frame-{place}"
+
+    def _is_folded(self, row: int) -> bool:
+        """Whether a frame is behind the line that stands for the repeated turns of a recursion."""
+        starts, ends = _folded_frames(self.index)
+        before = bisect_right(starts, row)
+        return before > 0 and row < ends[before - 1]
 
     def method_label(self, row: int) -> str:
         """``Checkout.Pay``: the declaring type without its namespace, and the method."""
@@ -132,6 +141,14 @@ class References:
             self.piece(piece["ref"], piece["row"]) if "ref" in piece else Piece(visible(str(piece["text"]), 2000))
             for piece in pieces
         ]
+
+
+@lru_cache(maxsize=12)
+def _folded_frames(index: Index) -> tuple[list[int], list[int]]:
+    """First rows and rows after the last of the frames that each fold hides, in order: all turns but the first."""
+    columns = [index.column("frame_folds", name).tolist() for name in ("first_frame", "period", "repeats")]
+    folds = sorted(zip(*columns, strict=True))
+    return [first + period for first, period, _ in folds], [first + period * repeats for first, period, repeats in folds]
 
 
 def plain(pieces: Iterable[Piece]) -> str:

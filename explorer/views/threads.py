@@ -148,7 +148,8 @@ def _stack(request: HttpRequest, page: DumpPage, first: int, count: int, thread:
 
 
 def _stack_context(page: DumpPage, shown: stacks.StackPage) -> dict[str, Any]:
-    return {"page": page, "frame": page.frame, "stack": shown, "rows": stacks.grouped(shown.rows)}
+    return {"page": page, "frame": page.frame, "stack": shown, "rows": stacks.grouped(shown.rows),
+            "state": "" if shown.folded else "unfolded=1&"}  # fmt: skip
 
 
 def _text(page: DumpPage, name: str, title: str, first: int, count: int, thread: int) -> HttpResponse:
