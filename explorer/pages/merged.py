@@ -75,15 +75,15 @@ def whole_name(index: Index, row: int) -> str:
     return visible(str(index.text("methods", "name")[tree.method[row]]) if tree.method[row] >= 0 else tree.label[row])
 
 
-def lines(index: Index, references: References, text: str, first: int) -> tuple[list[TreeLine], int]:
-    """Lines of the tree from ``first`` on, at most MOST_LINES, and how many there are. With ``text`` only branches that
+def lines(index: Index, references: References, text: str, first: int, most: int = MOST_LINES) -> tuple[list[TreeLine], int]:
+    """Lines of the tree from ``first`` on, at most ``most``, and how many there are. With ``text`` only branches that
     hold it, hits marked."""
     tree = _tree(index)
     wanted = _hits(index, text) if text else None
     rows = [row for row in range(len(tree.parent)) if wanted is None or wanted[row]]
     leaf_of = _threads_at(index)
     found = []
-    for row in rows[first : first + MOST_LINES]:
+    for row in rows[first : first + most]:
         ending = leaf_of.get(row, ())
         whole = whole_name(index, row)
         found.append(TreeLine(

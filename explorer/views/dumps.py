@@ -112,7 +112,7 @@ def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> Ht
         "cards": cards[:_FINDINGS_ON_OVERVIEW],
         "more_findings": max(0, len(cards) - _FINDINGS_ON_OVERVIEW),
         "passed": rule_lines(page.index, "passed"),
-        "stack_lines": merged.lines(page.index, page.references, "", 0)[0][:_STACK_LINES_ON_OVERVIEW],
+        "stack_lines": merged.lines(page.index, page.references, "", 0, _STACK_LINES_ON_OVERVIEW)[0],
         "types": found,
         "shown_below": () if page.frame.has_heap else ("heap", "types"),
         "sentence": words.sentence(page.index, found),

@@ -11,6 +11,8 @@ from django.views.decorators.http import require_GET
 from explorer.pages import merged
 from explorer.views.dump_page import DumpPage, with_index
 
+_MOST_IN_TEXT = 50_000
+
 
 @require_GET
 @with_index("stacks")
@@ -42,12 +44,9 @@ def stacks(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
 
 
 def _text(page: DumpPage, text: str) -> HttpResponse:
-    found: list[str] = []
-    first, total = 0, 1
-    while first < total:
-        lines, total = merged.lines(page.index, page.references, text, first)
-        found += [line.text for line in lines]
-        first += merged.MOST_LINES
+    lines, total = merged.lines(page.index, page.references, text, 0, _MOST_IN_TEXT)
+    found = [line.text for line in lines]
+    found += [f"… and {total - len(lines):,} more frames"] if total > len(lines) else []
     return HttpResponse("\n".join(found) + "\n", content_type="text/plain; charset=utf-8")
 
 
