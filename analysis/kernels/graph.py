@@ -1,0 +1,213 @@
+"""Graphs in compressed rows: ``offsets`` uint32[nodes + 1] and ``targets`` uint32[edges]; node ids are uint32.
+
+Breadth first for shortest paths, depth first and semidominators (Semi-NCA: Georgiadis, "Linear-Time Algorithms for
+Dominators and Related Problems", 2005) for dominators. Nothing recurses: a list of ten million nodes is ordinary input.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.kernels.compile import kernel
+from analysis.kernels.instructions import prefetch
+
+NOWHERE = 0xFFFFFFFF
+_FAR, _NEAR = 24, 12
+_ONE, _WORD_BITS, _BIT_MASK = np.uint64(1), np.uint64(6), np.uint64(63)
+_HALF, _LOW_HALF = np.uint64(32), np.uint64(0xFFFFFFFF)
+
+
+@kernel
+def count_incoming(targets, first, last, counts):
+    """Add up how often each node is a target in edges ``first`` to ``last`` - 1."""
+    for edge in range(first, last):
+        if edge + _FAR < last:
+            prefetch(counts, np.int64(targets[edge + _FAR]))
+        counts[targets[edge]] += 1
+
+
+@kernel
+def reverse_edges(offsets, targets, nodes, cursor, sources):
+    """Counting sort of edges by target: ``cursor`` uint32[nodes] holds where each target's sources begin and is advanced."""
+    for node in range(nodes):
+        for edge in range(offsets[node], offsets[node + 1]):
+            target = targets[edge]
+            if edge + _FAR < targets.size:
+                prefetch(cursor, np.int64(targets[edge + _FAR]))
+            if edge + _NEAR < targets.size:
+                prefetch(sources, np.int64(cursor[targets[edge + _NEAR]]))
+            sources[cursor[target]] = node
+            cursor[target] += 1
+
+
+@kernel
+def search_breadth_first(offsets, targets, start, parents, order):
+    """Shortest paths from ``start``: parents uint32[nodes] (NOWHERE at first), order uint32[nodes]; how many are reached."""
+    seen = np.zeros((parents.size >> 6) + 1, np.uint64)
+    seen[start >> 6] |= _ONE << (np.uint64(start) & _BIT_MASK)
+    order[0] = start
+    head, tail = 0, 1
+    while head < tail:
+        if head + _FAR < tail:
+            prefetch(offsets, np.int64(order[head + _FAR]))
+        if head + _NEAR < tail:
+            prefetch(targets, np.int64(offsets[order[head + _NEAR]]))
+        node = order[head]
+        head += 1
+        for edge in range(offsets[node], offsets[node + 1]):
+            target = np.uint64(targets[edge])
+            word, bit = target >> _WORD_BITS, _ONE << (target & _BIT_MASK)
+            if seen[word] & bit == 0:
+                seen[word] |= bit
+                parents[target] = node
+                order[tail] = target
+                tail += 1
+    return tail
+
+
+@kernel
+def number_depth_first(offsets, targets, start, numbers, nodes, parents, stack, cursors):
+    """Preorder of a depth-first search. numbers uint32[nodes]: place of each node (NOWHERE at first); nodes: node at each
+    place; parents: place of the tree parent of each place; stack, cursors uint32[nodes] are scratch. How many are reached."""
+    numbers[start] = 0
+    nodes[0] = start
+    parents[0] = 0
+    count = 1
+    depth = 0
+    stack[0], cursors[0] = start, offsets[start]
+    while depth >= 0:
+        node, edge = stack[depth], cursors[depth]
+        end = offsets[node + 1]
+        going_down = False
+        while edge < end:
+            target = targets[edge]
+            edge += 1
+            if numbers[target] != NOWHERE:
+                continue
+            numbers[target] = count
+            nodes[count] = target
+            parents[count] = numbers[node]
+            count += 1
+            if offsets[target] < offsets[target + 1]:
+                cursors[depth] = edge
+                depth += 1
+                stack[depth], cursors[depth] = target, offsets[target]
+                going_down = True
+                break
+        if not going_down:
+            depth -= 1
+    return count
+
+
+@kernel
+def find_semidominators(offsets, sources, numbers, nodes, parents, count, semi, linked, path):
+    """Semidominators by preorder place. offsets, sources: the reversed graph · semi uint32[count] · linked uint64[count]
+    (ancestor << 32 | smallest semidominator on the way to it) and path uint32[count] are scratch."""
+    for place in range(count):
+        semi[place] = parents[place]
+        linked[place] = (np.uint64(parents[place]) << _HALF) | np.uint64(place)
+    for turn in range(count - 1):
+        place = np.uint32(count - 1 - turn)
+        if place > _FAR:
+            prefetch(offsets, np.int64(nodes[place - _FAR]))
+        if place > _NEAR:
+            prefetch(sources, np.int64(offsets[nodes[place - _NEAR]]))
+        node = nodes[place]
+        best = parents[place]
+        begin, end = offsets[node], offsets[node + 1]
+        if end - begin > 1:
+            for edge in range(begin, end):
+                source = numbers[sources[edge]]
+                if source == NOWHERE or source == place:
+                    continue
+                if source > place:
+                    source = smallest_above(linked, source, place, path)
+                best = min(best, source)
+        semi[place] = best
+        linked[place] = (np.uint64(parents[place]) << _HALF) | np.uint64(best)
+
+
+@kernel
+def smallest_above(linked, place, last, path):
+    """Smallest semidominator among ``place`` and its tree ancestors behind ``last``; ways passed are shortened."""
+    depth = 0
+    top = np.uint64(place)
+    while True:
+        above = linked[top] >> _HALF
+        if above <= last:
+            break
+        path[depth] = top
+        depth += 1
+        top = above
+    over = linked[top] >> _HALF
+    smallest = linked[top] & _LOW_HALF
+    while depth > 0:
+        depth -= 1
+        here = np.uint64(path[depth])
+        own = linked[here] & _LOW_HALF
+        smallest = min(smallest, own)
+        linked[here] = (over << _HALF) | smallest
+    return np.uint32(smallest)
+
+
+@kernel
+def find_dominators(parents, semi, count, dominators, jumps, depths):
+    """Immediate dominators by preorder place: the nearest common ancestor of tree parent and semidominator.
+
+    jumps and depths uint32[count] are scratch: pointers to far ancestors keep the climb logarithmic.
+    """
+    dominators[0] = 0
+    jumps[0] = 0
+    depths[0] = 0
+    for place in range(1, count):
+        above, bound = parents[place], semi[place]
+        while above > bound:
+            above = jumps[above] if jumps[above] > bound else dominators[above]
+        dominators[place] = above
+        depths[place] = depths[above] + 1
+        far = jumps[above]
+        jumps[place] = jumps[far] if depths[above] - depths[far] == depths[far] - depths[jumps[far]] else above
+
+
+@kernel
+def add_up_retained(dominators, nodes, count, sizes, retained):
+    """Retained sizes by node. dominators by preorder place; sizes uint32[objects] bytes (other nodes have none); retained
+    uint64[nodes] holds what objects of 4 GiB and more have beyond their entry in sizes."""
+    for turn in range(count):
+        place = count - 1 - turn
+        node = nodes[place]
+        if node < sizes.size:
+            retained[node] += sizes[node]
+        if place:
+            retained[nodes[dominators[place]]] += retained[node]
+
+
+@kernel
+def name_dominators(dominators, nodes, count, named):
+    """From preorder places to nodes: named uint32[nodes], NOWHERE at first; START is its own."""
+    for place in range(count):
+        named[nodes[place]] = nodes[dominators[place]]
+
+
+@kernel
+def group_by_dominator(named, start, cursor, grouped):
+    """Counting sort of live nodes by their dominator: ``cursor`` holds where each node's begin and is advanced."""
+    for node in range(named.size):
+        if node != start and named[node] != NOWHERE:
+            above = named[node]
+            grouped[cursor[above]] = node
+            cursor[above] += 1
+
+
+@kernel
+def keep_object_sources(offsets, sources, objects, new_offsets, new_sources):
+    """Rows of a reversed graph without sources that are no objects; how many are left."""
+    written = 0
+    for node in range(objects):
+        new_offsets[node] = written
+        for edge in range(offsets[node], offsets[node + 1]):
+            if sources[edge] < objects:
+                new_sources[written] = sources[edge]
+                written += 1
+    new_offsets[objects] = written
+    return written
