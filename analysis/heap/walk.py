@@ -83,7 +83,8 @@ class _Batch:
 class HeapWalk:
     """One walk of a heap. Construction counts; ``columns`` writes the objects out. Neither raises for bad contents.
 
-    ``types`` holds counts and sizes by type and generation, ``gaps`` what was stepped over.
+    ``types`` holds counts and sizes by type and generation, ``gaps`` what was stepped over, ``captured`` the words of the
+    heap and ``jobs`` int64[n, 6] the stretches of them that were walked (columns as in ``analysis.kernels.walk``).
     """
 
     def __init__(
@@ -93,10 +94,10 @@ class HeapWalk:
         self._memory, self._heap, self._type_system, self._progress = memory, heap, type_system, progress
         # Type 0 is the free block in every walk, also where the runtime's global for it could not be read.
         self.types.add(type_system.free_method_table or 1, _FREE_BASE_SIZE, _FREE_COMPONENT_SIZE)
-        self._captured = CapturedWords(memory, heap)
+        self.captured = CapturedWords(memory, heap)
         self._skips: list[tuple[int, int]] = []
         self._segment_of: list[int] = []
-        self._jobs = np.zeros((0, kernels.JOB_COLUMNS), np.int64)
+        self.jobs = np.zeros((0, kernels.JOB_COLUMNS), np.int64)
         self._objects = np.zeros(0, np.int64)
         self._count(self._ranges())
 
@@ -118,8 +119,8 @@ class HeapWalk:
         """Count range after range; a range that leaves its captured span goes on as another job where it comes back."""
         rows: list[_Job] = []
         # What begins outside the dump comes last: the next object in it is found by the types known by then.
-        begun = [row for row in ranges if self._captured.find(row[0])]
-        for pending in (begun, [row for row in ranges if not self._captured.find(row[0])]):
+        begun = [row for row in ranges if self.captured.find(row[0])]
+        for pending in (begun, [row for row in ranges if not self.captured.find(row[0])]):
             while pending:
                 batch = _Batch()
                 for row in pending:
@@ -129,19 +130,19 @@ class HeapWalk:
                 self._segment_of += batch.segments
         table = np.array(rows, np.int64).reshape(-1, kernels.JOB_COLUMNS)
         order = np.argsort(table[:, kernels.START], kind="stable")
-        self._jobs, self._objects = table[order], self._objects[order]
+        self.jobs, self._objects = table[order], self._objects[order]
         self._segment_of = [self._segment_of[row] for row in order.tolist()]
-        self._jobs[:, kernels.FIRST] = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._objects)])[:-1]
+        self.jobs[:, kernels.FIRST] = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._objects)])[:-1]
         self._skips.sort()
         self.gaps.sort(key=lambda gap: gap.start)
 
     def _add_job(self, batch: _Batch, start: int, end: int, generation: int, segment: int) -> None:
         """A job for the captured part at ``start``; where nothing is captured there, a gap up to where something is."""
-        begin, span = start, self._captured.find(start)
+        begin, span = start, self.captured.find(start)
         while span is None and start < end:
-            following = self._captured.after(start)
+            following = self.captured.after(start)
             start = min(following.start if following else end, end)
-            span = self._captured.find(start)
+            span = self.captured.find(start)
             if span and start < end:
                 start = self._resume(start, min(end, span.end - _WORD), end, span.base)
         self._gap(segment, begin, start, f"memory that is not in the dump ({self._memory.absence(begin)})")
@@ -158,7 +159,7 @@ class HeapWalk:
         while True:
             types = self.types
             kernels.count_objects(
-                self._captured.words, jobs, types.slots, types.shift,
+                self.captured.words, jobs, types.slots, types.shift,
                 types.counts.reshape(-1), types.sizes.reshape(-1), reached, lanes, state,
             )  # fmt: skip
             if state[kernels.STATUS] == kernels.DONE:
@@ -201,7 +202,7 @@ class HeapWalk:
     def _resume(self, position: int, stop: int, limit: int, base: int) -> int:
         """Where objects go on behind damage; the end of the captured part (or of the range) when nowhere in it."""
         types = self.types
-        found = int(kernels.resynchronise(self._captured.words, types.slots, types.shift, position, stop, limit, base))
+        found = int(kernels.resynchronise(self.captured.words, types.slots, types.shift, position, stop, limit, base))
         if found < limit:
             return found
         for candidate in range(position, min(position + _SEARCHED_BYTES, stop), _WORD):
@@ -229,18 +230,18 @@ class HeapWalk:
         count = self.object_count
         address, kind = np.empty(count, np.uint64), np.empty(count, np.uint32)
         size, generation = np.empty(count, np.uint32), np.empty(count, np.uint8)
-        tally = np.zeros((len(self._jobs), kernels.TALLY_COLUMNS), np.int64)
+        tally = np.zeros((len(self.jobs), kernels.TALLY_COLUMNS), np.int64)
         skips = np.array(self._skips, np.int64).reshape(-1, 2)
 
         def fill(first: int, last: int) -> None:
             kernels.fill_columns(
-                self._captured.words, self._jobs, first, last, self.types.slots, self.types.shift, skips,
+                self.captured.words, self.jobs, first, last, self.types.slots, self.types.shift, skips,
                 address, kind, size, generation, tally,
             )  # fmt: skip
 
-        middle = int(np.searchsorted(self._jobs[:, kernels.FIRST], count // _THREADS))
+        middle = int(np.searchsorted(self.jobs[:, kernels.FIRST], count // _THREADS))
         with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(fill, (0, middle), (middle, len(self._jobs))))
+            list(pool.map(fill, (0, middle), (middle, len(self.jobs))))
         per_segment, first = self._per_segment(tally)
         return ObjectColumns(address, kind, size, generation, per_segment, first, self._oversize(address, kind, size))
 
@@ -249,7 +250,7 @@ class HeapWalk:
         per_segment = np.zeros((segments, kernels.TALLY_COLUMNS), np.int64)
         np.add.at(per_segment, self._segment_of, tally)
         first = np.zeros(segments, np.int64)
-        first[self._segment_of[::-1]] = self._jobs[::-1, kernels.FIRST]
+        first[self._segment_of[::-1]] = self.jobs[::-1, kernels.FIRST]
         return per_segment, first
 
     def _oversize(

@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.kernels.compile import kernel
 from analysis.kernels.instructions import count_bits, prefetch
-from analysis.kernels.walk import FIRST, LIMIT, STOP, WORD
+from analysis.kernels.walk import FIRST, STOP, WORD
 
 NONE, FIXED, SIZED, REPEATED = range(4)
 CHUNK_BITS, LINE_BITS = 22, 8

@@ -1,0 +1,1 @@
+"""What refers to what, and what keeps it alive: references, roots, paths, dominators, retained sizes."""
