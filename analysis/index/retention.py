@@ -39,8 +39,8 @@ PARTITIONS = ("namespace", "assembly")
 
 #: Values of ``collections.kind``.
 COLLECTION_KINDS = (
-    "List", "Dictionary", "HashSet", "Queue", "Stack", "LinkedList", "SortedDictionary", "SortedList", "SortedSet", "PriorityQueue",
-    "ConcurrentDictionary", "ConcurrentQueue", "ConcurrentStack", "ConcurrentBag", "Channel", "MemoryCache", "StringBuilder",
+    "List", "Dictionary", "HashSet", "Queue", "Stack", "LinkedList", "SortedDictionary", "SortedList", "SortedSet",
+    "PriorityQueue", "ConcurrentDictionary", "ConcurrentQueue", "ConcurrentStack", "ConcurrentBag", "Channel", "MemoryCache", "StringBuilder",
     "ImmutableArray", "ConditionalWeakTable", "ArrayList", "Hashtable",
 )  # fmt: skip
 #: ``collections.capacity`` where the kind has none.

@@ -66,13 +66,16 @@ def search_breadth_first(offsets, targets, start, parents, order):
 
 
 @kernel
-def number_depth_first(offsets, targets, start, numbers, nodes, parents, stack, cursors):
-    """Preorder of a depth-first search. numbers uint32[nodes]: place of each node (NOWHERE at first); nodes: node at each
-    place; parents: place of the tree parent of each place; stack, cursors uint32[nodes] are scratch. How many are reached."""
+def number_depth_first(offsets, targets, start, numbers, nodes, parents, finished, stack, cursors):
+    """Preorder and postorder of a depth-first search; how many nodes are reached.
+
+    numbers uint32[nodes]: place of each node (NOWHERE at first); nodes: node at each place; parents: place of the tree
+    parent of each place; finished: nodes in the order they are left; stack, cursors uint32[nodes] are scratch.
+    """
     numbers[start] = 0
     nodes[0] = start
     parents[0] = 0
-    count = 1
+    count, left = 1, 0
     depth = 0
     stack[0], cursors[0] = start, offsets[start]
     while depth >= 0:
@@ -94,7 +97,11 @@ def number_depth_first(offsets, targets, start, numbers, nodes, parents, stack, 
                 stack[depth], cursors[depth] = target, offsets[target]
                 going_down = True
                 break
+            finished[left] = target
+            left += 1
         if not going_down:
+            finished[left] = node
+            left += 1
             depth -= 1
     return count
 
@@ -118,7 +125,7 @@ def find_semidominators(offsets, sources, numbers, nodes, parents, count, semi, 
         if end - begin > 1:
             for edge in range(begin, end):
                 source = numbers[sources[edge]]
-                if source == NOWHERE or source == place:
+                if source == NOWHERE:
                     continue
                 if source > place:
                     source = smallest_above(linked, source, place, path)

@@ -87,9 +87,9 @@ def add_up_below(row_parent, objects, size):
 def count_field_references(offsets, targets, slots, first, last, types, places, elements, live, keys, counts, live_counts, shift):
     """Count references by field and target type, from object ``first`` on; the object it stopped at (``last`` when done).
 
-    places int64[types]: number of the first word of a type's fields, word 0 stands for a dependent handle; elements int64[types]:
-    words per element of an array (0: no array) · live uint32[objects]: NOWHERE for objects that are not live
-    keys uint64[2**bits] (all ones at first): place << 32 | target type; counts, live_counts uint64[2**bits]. Stops when half full.
+    places int64[types]: number of the first word of a type's fields, word 0 stands for a dependent handle; elements
+    int64[types]: words per element of an array (0: no array) · live uint32[objects]: NOWHERE for objects that are not live
+    keys uint64[2**bits] (all ones at first): place << 32 | target type; counts, live_counts uint64[2**bits]. Stops half full.
     """
     mask = np.uint64(keys.size - 1)
     used = 0

@@ -210,7 +210,7 @@ def find_references(
 
 @kernel
 def close_gap(offsets, first, last, by, targets, slots, begin, end):
-    """Move rows ``begin`` to ``end`` of targets and slots down ``by`` rows, and the offsets of objects ``first`` to ``last`` - 1."""
+    """Move rows ``begin`` to ``end`` of targets and slots down ``by`` rows, with the offsets of objects ``first`` to ``last``."""
     for row in range(begin, end):
         targets[row - by] = targets[row]
         slots[row - by] = slots[row]
