@@ -37,6 +37,11 @@ class Limits:
     exception_frames: int = 5_000_000
     merged_nodes: int = 1_000_000
     sync_blocks: int = 4_000_000
+    handles: int = 20_000_000
+    finalizable: int = 100_000_000
+    merged_rows: int = 1_000_000
+    label_sets: int = 1_000_000
+    labels_in_sets: int = 16_000_000
     findings_per_rule: int = 100
     pdb_bytes: int = 64 << 20
     pdb_blob_bytes: int = 64 << 20

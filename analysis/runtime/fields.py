@@ -36,6 +36,7 @@ class Field:
 
     ``size`` counts up to the end of the last field of a struct, as ClrMD does; ``held_size`` is what a value takes in
     memory, with padding to eight bytes and all elements of an inline array; 0 for a struct the runtime never loaded.
+    ``value_type`` is the method table of a struct, 0 for all other fields.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Field:
     is_thread_static: bool
     declared_by: str
     method_table: int
+    value_type: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,11 @@ class FieldReader:
             except AnalysisError as error:
                 signature, declared, name = b"", FieldType("Unknown", "?"), f"<field {desc.rid:#x}: {error.what}>"
             element = self._element(desc, declared)
-            sizes = self._struct_sizes(info, signature) if element == "Struct" else (PRIMITIVE_SIZES.get(element, 8),) * 2
+            value_type = self._resolver.resolve_field(signature, info.module, info.arguments) if element == "Struct" else 0
+            sizes = self._struct_sizes(value_type) if element == "Struct" else (PRIMITIVE_SIZES.get(element, 8),) * 2
             found.append(Field(
                 name, declared.name, element, desc.offset, *sizes, bool(desc.flags & _STATIC),
-                bool(desc.flags & _THREAD_LOCAL), owner, info.method_table,
+                bool(desc.flags & _THREAD_LOCAL), owner, info.method_table, value_type,
             ))  # fmt: skip
         return tuple(found)
 
@@ -149,12 +152,11 @@ class FieldReader:
             return declared.element if declared.element in ("String", "Object", "SZArray", "Array") else "Class"
         return ELEMENT_NAMES.get(desc.element, "Unknown")
 
-    def _struct_sizes(self, info: TypeInfo, signature: bytes) -> tuple[int, int]:
-        """``size`` and ``held_size`` of a field; (0, 0) when its type cannot be found."""
-        handle = self._resolver.resolve_field(signature, info.module, info.arguments)
-        if not handle:
+    def _struct_sizes(self, value_type: int) -> tuple[int, int]:
+        """``size`` and ``held_size`` of a field; (0, 0) when its type was not found."""
+        if not value_type:
             return 0, 0
-        return self.value_size(handle), self._types.info(handle).base_size - BOXED_HEADER_BYTES
+        return self.value_size(value_type), self._types.info(value_type).base_size - BOXED_HEADER_BYTES
 
     def value_size(self, method_table: int) -> int:
         """Bytes a value of this type takes up to the end of its last field (as ClrMD counts, padding left out).

@@ -33,7 +33,7 @@ class ThreadStatics:
         if place is None:
             return 0
         try:
-            return self._target.memory.pointer(self._base(thread, place[0]) + place[1].offset)
+            return self._target.memory.pointer(self.base(thread, place[0]) + place[1].offset)
         except AnalysisError:
             return 0
 
@@ -53,11 +53,19 @@ class ThreadStatics:
             return None
         return next(((method_table, field) for field in found if field.is_thread_static and field.name == field_name), None)
 
-    def _base(self, thread: int, method_table: int) -> int:
-        """Where offsets of a type's thread statics count from. Raises Corrupt when the thread never used them."""
+    def base(self, thread: int, method_table: int) -> int:
+        """Where offsets of a type's thread statics count from. Raises AnalysisError when the thread never used them."""
         if self._target.layout.has("ThreadStaticsInfo", "GCTlsIndex"):
             return self._in_array(thread, method_table)
-        return self._in_module_table(thread)
+        return self._in_module_table(thread, method_table)
+
+    def array(self, thread: int) -> int:
+        """The array that holds the thread statics of a thread; 0 where it has none or the runtime keeps them otherwise."""
+        target = self._target
+        if not target.layout.has("ThreadStaticsInfo", "GCTlsIndex"):
+            return 0
+        data = target.pointer(thread, "Thread", "ThreadLocalDataPtr")
+        return target.pointer(data, "ThreadLocalData", "NonCollectibleTlsArrayData") if data else 0
 
     def _in_array(self, thread: int, method_table: int) -> int:
         target = self._target
@@ -77,10 +85,12 @@ class ThreadStatics:
             raise AnalysisError("an index outside the thread's array of statics", where=f"array {array:#x}")
         return target.memory.pointer(array + target.layout.types["Array"]["!"] + 8 * row)
 
-    def _in_module_table(self, thread: int) -> int:
+    def _in_module_table(self, thread: int, method_table: int) -> int:
         target = self._target
-        core = self._core.address if self._core else 0
-        index = target.u32(core, "Module", "ModuleIndex")
+        info = self._types.info(method_table)
+        if info.module is None or info.arguments:
+            raise AnalysisError("the place of thread statics of generic types is not known in .NET 8")
+        index = target.u32(info.module.address, "Module", "ModuleIndex")
         if index >= min(target.u32(thread, "Thread", "ThreadLocalModuleCount"), _NO_MODULE_INDEX):
             raise AnalysisError("the thread has no such statics", where=f"thread {thread:#x}")
         module = target.memory.pointer(target.pointer(thread, "Thread", "ThreadLocalModules") + 8 * index)

@@ -157,7 +157,7 @@ class TypeResolver:
         if self._instantiations is None:
             self._instantiations = {}
             for module in self._types.modules.values():
-                for handle in self._instantiated_by(module):
+                for handle in self.instantiated_by(module):
                     self._remember(handle)
         return self._instantiations
 
@@ -175,7 +175,7 @@ class TypeResolver:
             shape = tuple(self._shape(argument) for argument in info.arguments)
             self._instantiations[info.module.address, info.token & 0xFFFFFF, shape] = handle
 
-    def _instantiated_by(self, module: Module) -> list[int]:
+    def instantiated_by(self, module: Module) -> list[int]:
         """Type handles in the module's table of instantiated types; empty where the layout does not name it."""
         layout, memory = self._target.layout, self._target.memory
         if not layout.has("Module", "AvailableTypeParams") or not layout.has("EETypeHashTable", "Buckets"):

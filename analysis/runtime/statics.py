@@ -1,0 +1,129 @@
+"""Static fields that hold references: which loaded types have some, and where they lie.
+
+Source: ``vm/methodtable.h`` (DynamicStaticsInfo) and, for .NET 8, ``vm/appdomain.hpp`` (DomainLocalModule) in dotnet/runtime.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from analysis.errors import AnalysisError
+from analysis.limits import LIMITS
+from analysis.runtime.fields import PRIMITIVE_SIZES, Field, FieldReader
+from analysis.runtime.loader import Module
+from analysis.runtime.type_resolver import TypeResolver
+from analysis.runtime.types import TypeInfo, TypeSystem
+
+_NO_REFERENCE = {*PRIMITIVE_SIZES, "Pointer", "FunctionPointer", "NativeInt", "NativeUInt", "Unknown"}
+_HAS_STATICS, _INITIALISED = 2, 1
+_OPTIONAL_SLOTS, _SLOTS_IN_FRONT, _VIRTUALS_PER_CHUNK = 0x1F, 2, 8
+
+
+@dataclass(frozen=True, slots=True)
+class StaticField:
+    """A static field that holds a reference (to a boxed value where its type is a struct), and where."""
+
+    method_table: int
+    field: Field
+    address: int
+
+
+class StaticFields:
+    """Finds statics. One per dump."""
+
+    def __init__(self, types: TypeSystem, fields: FieldReader) -> None:
+        self._types, self._fields, self._target = types, fields, types.target
+        self._resolver = TypeResolver(types)
+        self._has_info = self._target.layout.has("DynamicStaticsInfo", "GCStatics")
+
+    def loaded_types(self, others: Iterable[int] = ()) -> Iterator[int]:
+        """Method tables of all types with fields of their own: the modules' definitions and instantiations, and ``others``."""
+        seen: set[int] = set()
+        for module in self._types.modules.values():
+            for handle in (*_definitions(self._types, module), *self._resolver.instantiated_by(module)):
+                if handle and not handle & 2 and handle not in seen:
+                    seen.add(handle)
+                    yield handle
+        yield from (handle for handle in others if handle not in seen)
+
+    def of(self, method_table: int) -> list[StaticField]:
+        """Reference statics of an initialised type that are shared by all threads. Raises AnalysisError for damage."""
+        info = self._types.info(method_table)
+        if info.is_array or info.collectible:
+            return []
+        found = [f for f in self._fields.static_fields(method_table) if not f.is_thread_static and f.element not in _NO_REFERENCE]
+        base = self._base(info) if found else 0
+        return [StaticField(method_table, field, base + field.offset) for field in found] if base else []
+
+    def thread_statics(self, method_table: int) -> list[Field]:
+        """Reference fields of a type of which every thread has its own."""
+        info = self._types.info(method_table)
+        if info.is_array or info.collectible:
+            return []
+        return [f for f in self._fields.static_fields(method_table) if f.is_thread_static and f.element not in _NO_REFERENCE]
+
+    def _base(self, info: TypeInfo) -> int:
+        """Where offsets of reference statics count from; 0 for a type whose statics were never made."""
+        if not self._has_info:
+            return self._base_in_module(info)
+        target = self._target
+        if not target.u32(info.method_table, "MethodTable", "MTFlags2") & _HAS_STATICS:
+            return 0
+        auxiliary = target.pointer(info.method_table, "MethodTable", "AuxiliaryData")
+        if not target.u32(auxiliary, "MethodTableAuxiliaryData", "Flags") & _INITIALISED:
+            return 0
+        statics = auxiliary - target.layout.types["DynamicStaticsInfo"]["!"]
+        return target.pointer(statics, "DynamicStaticsInfo", "GCStatics") & ~1
+
+    def _base_in_module(self, info: TypeInfo) -> int:
+        """.NET 8: in a table of the type's module by its token, or of generic types by a number behind the method table."""
+        target = self._target
+        if info.arguments:
+            return self._base_of_generic(info)
+        if info.module is None:
+            return 0
+        block = target.pointer(info.module.address, "Module", "DomainLocalModule")
+        flags = block + target.layout.offset("DomainLocalModule", "Flags")
+        if not block or not target.memory.u8(flags + (info.token & 0xFFFFFF) - 1) & _INITIALISED:
+            return 0
+        return target.pointer(block, "DomainLocalModule", "GCStatics")
+
+    def _base_of_generic(self, info: TypeInfo) -> int:
+        target, memory = self._target, self._target.memory
+        flags = target.u16(info.method_table, "MethodTable", "MTFlags2")
+        chunks = -(-target.u16(info.method_table, "MethodTable", "NumVirtuals") // _VIRTUALS_PER_CHUNK)
+        optional = max(0, (flags & _OPTIONAL_SLOTS).bit_count() - _SLOTS_IN_FRONT)
+        at = info.method_table + target.layout.types["MethodTable"]["!"] + 8 * (chunks + optional)
+        descriptor, number = struct.unpack("<QI", memory.read(at, 12))
+        if memory.try_pointer(descriptor) != info.method_table:
+            return 0
+        module = target.pointer(info.method_table, "MethodTable", "LoaderModule")
+        block = target.pointer(module, "Module", "DomainLocalModule")
+        if not block or number >= target.pointer(block, "DomainLocalModule", "DynamicTableSize"):
+            return 0
+        entry = target.pointer(block, "DomainLocalModule", "DynamicTable") + number * target.layout.types["DynamicClassInfo"]["!"]
+        values = target.pointer(entry, "DynamicClassInfo", "Entry")
+        if not values or not target.u32(entry, "DynamicClassInfo", "Flags") & _INITIALISED:
+            return 0
+        return memory.pointer(values)
+
+
+def _definitions(types: TypeSystem, module: Module) -> Iterator[int]:
+    """Method tables that the loader registered for a module's own types."""
+    target = types.target
+    node = module.address + target.layout.offset("Module", "TypeDefToMethodTableMap")
+    for _ in range(1000):
+        try:
+            count = target.u32(node, "ModuleLookupMap", "Count")
+            if count > LIMITS.types:
+                return
+            mask = target.memory.u64(node + target.layout.offset("ModuleLookupMap", "SupportedFlagsMask"))
+            raw = target.memory.read(target.pointer(node, "ModuleLookupMap", "TableData"), 8 * count) if count else b""
+            node = target.pointer(node, "ModuleLookupMap", "Next")
+        except AnalysisError:
+            return
+        yield from (value & ~mask for value in struct.unpack(f"<{count}Q", raw) if value & ~mask)
+        if not node:
+            return
