@@ -17,7 +17,7 @@ SETS, LABELS, FULL = range(3)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 _HALF, _ONE = np.uint64(32), np.uint64(1)
-_LARGEST_SET = 1024
+LARGEST_SET = 1024
 _JOIN = np.uint64(1) << np.uint64(63)
 
 
@@ -95,7 +95,7 @@ def join(number, label, firsts, sizes, stored, known, memo, results, scratch, st
     slot = remembered(memo, key)
     if memo[slot] == key:
         return np.int64(results[slot])
-    if sizes[number] >= _LARGEST_SET:
+    if sizes[number] >= LARGEST_SET:
         state[FULL] = 1
         return number
     count, put = 0, False

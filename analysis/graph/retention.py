@@ -1,0 +1,314 @@
+"""What keeps every object alive: the graph of objects and roots, shortest paths, dominators, retained sizes.
+
+Nodes are numbered as ``analysis.index.retention`` says: objects, roots, groups of roots, START.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.dump import Dump
+from analysis.graph.gc_descriptors import DescriptorTable, read_descriptors
+from analysis.graph.label_sets import retained_by_label
+from analysis.graph.merged_tree import MergedTree, merge_tree
+from analysis.graph.references import ObjectPlaces, OutsideFields, References, find_references
+from analysis.graph.roots import Root, RootGroup, Roots, collect_roots
+from analysis.heap.walk import HeapWalk
+from analysis.index.retention import NOT_LIVE
+from analysis.kernels import graph as kernels
+from analysis.runtime.handles import DEPENDENT_KIND
+
+_U32 = npt.NDArray[np.uint32]
+_U64 = npt.NDArray[np.uint64]
+
+
+@dataclass(slots=True)
+class ResolvedRoots:
+    """Roots that lead to an object, in the order of their groups. ``object`` and ``group`` uint32[roots] are rows.
+
+    ``first`` int64[groups + 1]: where each group's begin. Groups without any are left out.
+    """
+
+    roots: list[Root]
+    groups: list[RootGroup]
+    object: _U32
+    group: _U32
+    first: npt.NDArray[np.int64]
+
+
+class Retention:
+    """The graph of one dump and what follows from it. Construction does all the work; it takes a walked heap.
+
+    ``parent``, ``dominator`` uint32[nodes] (NOT_LIVE: not reached) and ``retained`` uint64[nodes] in bytes run along all
+    nodes, ``live`` bool[objects] along objects. ``referrer_offsets`` and ``referrers`` are the graph reversed, objects only.
+    ``type_retained`` uint64[types]; ``exact`` is false when sets of groups had to be cut. ``seconds``: stage -> time.
+    """
+
+    def __init__(self, dump: Dump, walked: HeapWalk, progress: Callable[[float, str], None] = lambda fraction, text: None) -> None:
+        self.dump, self.walked = dump, walked
+        self.seconds: dict[str, float] = {}
+        columns = walked.columns
+        self.objects = len(columns.address)
+        with self._stage("roots", progress, 0.0):
+            self.roots: Roots = collect_roots(dump, walked)
+        with self._stage("references", progress, 0.2):
+            self.places = ObjectPlaces(columns.address)
+            self.resolved = self._resolve()
+            self.descriptors: DescriptorTable = read_descriptors(dump.core.memory, dump.runtime.types, walked.types)
+            room = len(self.resolved.roots) * 2 + len(self.resolved.groups)
+            self.references: References = find_references(walked, self.descriptors, self.places, self._outside(), room)
+            self.problems = [*self.roots.problems, *self.references.problems]
+            self._append_roots()
+        with self._stage("referrers", progress, 0.4):
+            self._reverse()
+        with self._stage("paths", progress, 0.5), self._named_slots_cut():
+            self._find_paths()
+            with self._stage("dominators", progress, 0.6):
+                finished = self._find_dominators()
+            with self._stage("groups", progress, 0.8):
+                self._add_up(finished)
+        with self._stage("merged", progress, 0.9):
+            self._merge()
+
+    @contextmanager
+    def _stage(self, name: str, progress: Callable[[float, str], None], fraction: float) -> Iterator[None]:
+        progress(fraction, name)
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - began
+
+    @property
+    def start(self) -> int:
+        """The node behind all groups of roots."""
+        return self.objects + len(self.resolved.roots) + len(self.resolved.groups)
+
+    @property
+    def live(self) -> npt.NDArray[np.bool_]:
+        return self.parent[: self.objects] != NOT_LIVE
+
+    def reachable_from(self, kinds: frozenset[int]) -> npt.NDArray[np.bool_]:
+        """Objects (bool[objects]) that roots of some kinds keep alive, arrays of statics taken as they are."""
+        targets, offsets = self.targets.copy(), self.offsets
+        for row, root in enumerate(self.resolved.roots):
+            if root.kind not in kinds:
+                targets[offsets[self.objects + row]] = self.objects + row
+        parents, order = self._nodes(NOT_LIVE), self._nodes(0)
+        kernels.search_breadth_first(offsets, targets, self.start, parents, order)
+        found: npt.NDArray[np.bool_] = parents[: self.objects] != NOT_LIVE
+        return found
+
+    def _nodes(self, fill: int) -> _U32:
+        return np.full(self.start + 1, fill, np.uint32)
+
+    def _resolve(self) -> ResolvedRoots:
+        """Object ids of all roots. A pointer into an object counts for the object; what leads to none is no root."""
+        flat = [(number, root) for number, group in enumerate(self.roots.groups) for root in group.roots]
+        addresses = np.array([root.object for _, root in flat], np.uint64)
+        rows = self.places.find(addresses)
+        astray = rows == NOT_LIVE
+        rows[astray] = self.places.find(self.walked.columns.containing(addresses[astray]))
+        kept = np.flatnonzero(rows != NOT_LIVE)
+        number_of = np.array([number for number, _ in flat], np.int64)[kept]
+        used, group = np.unique(number_of, return_inverse=True)
+        first = np.searchsorted(group, np.arange(len(used) + 1))
+        return ResolvedRoots(
+            [flat[row][1] for row in kept.tolist()], [self.roots.groups[number] for number in used.tolist()],
+            rows[kept], group.astype(np.uint32), first.astype(np.int64),
+        )  # fmt: skip
+
+    def _outside(self) -> OutsideFields:
+        pairs = [(h.object, h.secondary) for h in self.roots.handles if h.kind == DEPENDENT_KIND and h.object and h.secondary]
+        primary = self.places.find(np.array([one for one, _ in pairs], np.uint64))
+        secondary = np.array([two for _, two in pairs], np.uint64)
+        order = np.argsort(primary, kind="stable")
+        order = order[primary[order] != NOT_LIVE]
+        allocators = [self.roots.loader_allocators.get(address, 0) for address in self.walked.types.method_tables]
+        return OutsideFields(primary[order], secondary[order], np.array(allocators, np.uint64))
+
+    def _append_roots(self) -> None:
+        """Rows of roots, groups and START behind those of objects: each root has its object, each group its roots."""
+        found, resolved = self.references, self.resolved
+        roots, groups, count = len(resolved.roots), len(resolved.groups), found.count
+        end = count + 2 * roots + groups
+        self.targets: _U32 = found.targets[:end]
+        self.slots: _U32 = found.slots[:count]
+        self.targets[count : count + roots] = resolved.object
+        self.targets[count + roots : count + 2 * roots] = np.arange(roots) + self.objects
+        self.targets[count + 2 * roots :] = np.arange(groups) + self.objects + roots
+        self.offsets: _U32 = np.concatenate([
+            found.offsets[:-1], count + np.arange(roots), count + roots + resolved.first[:-1], [count + 2 * roots, end],
+        ]).astype(np.uint32)  # fmt: skip
+
+    def _reverse(self) -> None:
+        nodes = self.start + 1
+        counts = np.zeros(nodes, np.uint32)
+        kernels.count_incoming(self.targets, 0, len(self.targets), counts)
+        self._incoming_offsets: _U32 = np.zeros(nodes + 1, np.uint32)
+        np.cumsum(counts, out=self._incoming_offsets[1:])
+        self._incoming: _U32 = np.empty(len(self.targets), np.uint32)
+        kernels.reverse_edges(self.offsets, self.targets, nodes, self._incoming_offsets[:-1].copy(), self._incoming)
+        self.referrer_offsets: _U32 = np.empty(self.objects + 1, np.uint32)
+        self.referrers: _U32 = np.empty(self.references.count, np.uint32)
+        left = kernels.keep_object_sources(
+            self._incoming_offsets, self._incoming, self.objects, self.referrer_offsets, self.referrers
+        )
+        self.referrers = self.referrers[:left]
+
+    @contextmanager
+    def _named_slots_cut(self) -> Iterator[None]:
+        """While paths are searched, a static field that lies in an array on the heap belongs to its name, not to the array:
+        the array's reference is turned on the array itself."""
+        edges = self._edges_of_named_slots()
+        sources = np.searchsorted(self.offsets, edges, "right").astype(np.uint32) - np.uint32(1)
+        targets = self.targets[edges].copy()
+        places = [self._place_of_source(int(target), int(source)) for target, source in zip(targets, sources, strict=True)]
+        self.targets[edges] = sources
+        self._incoming[places] = targets
+        yield
+        self.targets[edges] = targets
+        self._incoming[places] = sources
+        del self._incoming, self._incoming_offsets
+
+    def _place_of_source(self, target: int, source: int) -> int:
+        begin, end = self._incoming_offsets[target], self._incoming_offsets[target + 1]
+        return int(begin) + int(np.flatnonzero(self._incoming[begin:end] == source)[0])
+
+    def _edges_of_named_slots(self) -> npt.NDArray[np.int64]:
+        addresses = np.unique(self.roots.named_slots)
+        holders = self.walked.columns.containing(addresses)
+        rows = self.places.find(holders)
+        edges = []
+        for address, holder, row in zip(addresses.tolist(), holders.tolist(), rows.tolist(), strict=True):
+            if holder == address or row == NOT_LIVE:
+                continue
+            part = self.references.of(row)
+            place = np.flatnonzero(self.slots[part] == (address - holder) // 8)
+            edges += [part.start + int(place[0])] if len(place) else []
+        return np.array(edges, np.int64)
+
+    def _find_paths(self) -> None:
+        self.parent: _U32 = self._nodes(NOT_LIVE)
+        self._order: _U32 = self._nodes(0)
+        reached = kernels.search_breadth_first(self.offsets, self.targets, self.start, self.parent, self._order)
+        self.parent[self.start] = self.start
+        self._order = self._order[:reached]
+
+    def _find_dominators(self) -> _U32:
+        """Fills ``dominator`` and ``retained``; nodes in the order a depth-first search left them."""
+        numbers, nodes, parents, finished = self._nodes(NOT_LIVE), self._nodes(0), self._nodes(0), self._nodes(0)
+        scratch, more = self._nodes(0), self._nodes(0)
+        count = kernels.number_depth_first(
+            self.offsets, self.targets, self.start, numbers, nodes, parents, finished, scratch, more
+        )
+        semi, linked = np.empty(count, np.uint32), np.empty(count, np.uint64)
+        kernels.find_semidominators(
+            self._incoming_offsets, self._incoming, numbers, nodes, parents, count, semi, linked, scratch
+        )
+        del linked, numbers
+        dominators = np.empty(count, np.uint32)
+        kernels.find_dominators(parents, semi, count, dominators, scratch, more)
+        self.dominator: _U32 = self._nodes(NOT_LIVE)
+        kernels.name_dominators(dominators, nodes, count, self.dominator)
+        self.retained: _U64 = np.zeros(self.start + 1, np.uint64)
+        beyond = self.oversize
+        self.retained[beyond[:, 0].astype(np.int64)] = beyond[:, 1]
+        kernels.add_up_retained(dominators, nodes, count, self.walked.columns.size, self.retained)
+        self.retained[: self.objects][~self.live] = 0
+        return finished[:count]
+
+    @property
+    def oversize(self) -> _U64:
+        """uint64[n, 2]: object id, and bytes that its entry in the column of sizes lacks."""
+        found = self.walked.columns.oversize.astype(np.uint64)
+        if len(found):
+            found[:, 1] -= self.walked.columns.size[found[:, 0].astype(np.int64)]
+        return found
+
+    def _add_up(self, finished: _U32) -> None:
+        """Live counts by type, and what types, namespaces and assemblies retain as sets."""
+        columns, kinds = self.walked.columns, len(self.walked.types)
+        live = self.live
+        order = finished[::-1].copy()
+
+        def retained_by(label_of_type: npt.NDArray[np.int64], count: int) -> tuple[_U64, bool]:
+            labels = self._nodes(NOT_LIVE)
+            labels[: self.objects] = label_of_type.astype(np.uint32)[columns.type]
+            return retained_by_label(
+                self._incoming_offsets, self._incoming, order, labels, count, columns.size, self.oversize
+            )
+
+        self.type_retained, self.exact = retained_by(np.arange(kinds), kinds)
+        generations = columns.type[live].astype(np.int64) * 6 + columns.generation[live]
+        self.live_count = np.bincount(generations, minlength=6 * kinds).reshape(kinds, 6)
+        sizes = np.bincount(columns.type[live], columns.size[live].astype(np.float64), kinds)
+        self.live_size: _U64 = np.rint(sizes).astype(np.uint64)
+        for row, more in self.oversize.tolist():
+            if live[row]:
+                self.live_size[columns.type[row]] += np.uint64(more)
+        self.partitions: dict[str, tuple[list[str], npt.NDArray[np.int64], _U64]] = {}
+        for partition, names in self._partition_names().items():
+            unique = sorted(set(names))
+            place = {name: row for row, name in enumerate(unique)}
+            label = np.array([place[name] for name in names], np.int64)
+            retained, exact = retained_by(label, len(unique))
+            self.exact &= exact
+            self.partitions[partition] = unique, label, retained
+
+    def _partition_names(self) -> dict[str, list[str]]:
+        """Namespace and assembly of each type."""
+        types = self.dump.runtime.types
+        namespaces, assemblies = ["Free"], ["Free"]
+        for method_table in self.walked.types.method_tables[1:]:
+            name = types.name(method_table).split("<")[0].split("[")[0].split("+")[0]
+            namespaces.append(name.rpartition(".")[0])
+            module = types.info(method_table).module
+            assemblies.append(module.assembly_name if module else "")
+        return {"namespace": namespaces, "assembly": assemblies}
+
+    def _merge(self) -> None:
+        labels = self._labels()
+        size, beyond = self.walked.columns.size, self.oversize
+        self.merged_paths: MergedTree = merge_tree(self._order, self.parent, labels, size, beyond, self.objects)
+        by_depth = self._order_by_dominator()
+        self.merged_dominators: MergedTree = merge_tree(by_depth, self.dominator, labels, size, beyond, self.objects)
+        del self._order
+
+    def _labels(self) -> _U32:
+        """What a node is merged by: an object by type, a root by name within its group, a group by itself."""
+        kinds = len(self.walked.types)
+        labels = self._nodes(0)
+        labels[: self.objects] = self.walked.columns.type
+        known: dict[tuple[int, str, int], int] = {}
+        for row, (root, group) in enumerate(zip(self.resolved.roots, self.resolved.group.tolist(), strict=True)):
+            key = (group, "" if root.frame >= 0 else root.name, root.frame)
+            labels[self.objects + row] = known.setdefault(key, kinds + len(known))
+        groups = len(self.resolved.groups)
+        labels[self.start - groups : self.start] = kinds + len(known) + np.arange(groups)
+        return labels
+
+    def _order_by_dominator(self) -> _U32:
+        """Live nodes, each behind its dominator, START first."""
+        offsets, grouped = self.dominated()
+        order, parents = self._nodes(0), self._nodes(NOT_LIVE)
+        reached = kernels.search_breadth_first(offsets, grouped, self.start, parents, order)
+        return order[:reached]
+
+    def dominated(self) -> tuple[_U32, _U32]:
+        """The dominator tree downwards: offsets uint32[nodes + 1] and nodes, each under its dominator."""
+        nodes = self.start + 1
+        live = self.dominator != NOT_LIVE
+        live[self.start] = False
+        offsets = np.zeros(nodes + 1, np.uint32)
+        counts = np.zeros(nodes, np.uint32)
+        above = self.dominator[live]
+        kernels.count_incoming(above, 0, len(above), counts)
+        np.cumsum(counts, out=offsets[1:])
+        grouped = np.empty(len(above), np.uint32)
+        kernels.group_by_dominator(self.dominator, self.start, offsets[:-1].copy(), grouped)
+        return offsets, grouped
