@@ -8,6 +8,7 @@ from pathlib import Path
 
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
+from analysis.graph.retention import Retention
 from analysis.heap.instances import group_instances
 from analysis.heap.walk import HeapWalk
 from analysis.index.store import IndexWriter
@@ -23,13 +24,14 @@ from analysis.tables.locks import write_locks
 from analysis.tables.merged_stacks import write_merged_stacks
 from analysis.tables.methods import MethodRows
 from analysis.tables.process import write_modules, write_native_modules
+from analysis.tables.retention import build_retention, no_retention, write_retention
 from analysis.tables.stacks import ThreadInsight, write_stack_objects, write_stacks, write_threads
 from analysis.tables.symbols import write_symbols
 from analysis.tables.types import ModuleUse, write_fields, write_types
 
 #: Called with stage, fraction of the stage (0 to 1) and a short text.
 Progress = Callable[[str, float, str], None]
-STAGES = ("open", "runtime", "heap", "types", "threads", "write")
+STAGES = ("open", "runtime", "heap", "types", "retention", "threads", "write")
 _SECONDS_BETWEEN_REPORTS = 0.2
 
 
@@ -68,8 +70,10 @@ def analyse(path: Path, out: Path, progress: Progress) -> None:
     writer = IndexWriter(out, ENGINE_VERSION)
     clock.begin("types", f"{len(walked.types):,} types of {walked.object_count:,} objects" if walked else "no heap in this dump")
     use, without_fields = _write_heap(writer, dump, walked, clock)
+    clock.begin("retention")
+    retention = _write_retention(writer, dump, walked, clock)
     clock.begin("threads", f"{len(dump.threads.threads):,} threads")
-    execution = Execution(dump, walked)
+    execution = Execution(dump, walked, retention)
     _write_execution(writer, execution, clock)
     write_modules(writer, dump, use)
     write_native_modules(writer, dump)
@@ -96,6 +100,22 @@ def _write_heap(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, clock:
     clock.within(0.8, "objects")
     write_objects(writer, objects, instances, walked.gaps)
     return use, without_fields
+
+
+def _write_retention(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, clock: _Clock) -> Retention | None:
+    """The graph, or the reason why there is none: too much of it to number is no reason to lose all other answers."""
+    if walked is None or not walked.object_count:
+        writer.facts("retention", no_retention("There is no heap in this dump, so no references between objects either."))
+        return None
+    try:
+        retention = Retention(dump, walked, clock.within)
+    except AnalysisError as error:
+        writer.facts("retention", no_retention(str(error)))
+        return None
+    clock.within(0.9, "tables")
+    write_retention(writer, retention)
+    writer.facts("retention", build_retention(retention, {}))
+    return retention
 
 
 def _write_execution(writer: IndexWriter, execution: Execution, clock: _Clock) -> None:

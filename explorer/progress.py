@@ -10,8 +10,9 @@ from explorer.models import Analysis, State
 STAGES = (
     ("open", "Reading the file's segments", 0.05),
     ("runtime", "Finding the runtime", 0.05),
-    ("heap", "Walking the heap", 0.5),
-    ("types", "Naming types and fields", 0.3),
+    ("heap", "Walking the heap", 0.3),
+    ("types", "Naming types and fields", 0.2),
+    ("retention", "Following references", 0.3),
     ("threads", "Reading threads", 0.05),
     ("write", "Writing the result", 0.05),
 )

@@ -20,7 +20,7 @@ class MergedTree:
     """Rows from START (row 0) down, a parent always before its children.
 
     ``parent`` int64[rows] (-1 for row 0), ``representative`` uint32[rows]: a node; ``objects``, ``size`` (bytes) uint64[rows] of
-    the row alone, ``total_objects``, ``total_size`` with all below. ``rows`` uint32[nodes]: row of each node, NOWHERE if not live.
+    the row alone, ``total_objects``, ``total_size`` with all below. ``rows`` uint32[nodes]: row of each live node.
     """
 
     parent: npt.NDArray[np.int64]

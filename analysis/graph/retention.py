@@ -24,6 +24,8 @@ from analysis.index.retention import NOT_LIVE
 from analysis.kernels import graph as kernels
 from analysis.runtime.handles import DEPENDENT_KIND
 
+#: Told how much of the work is done (0 to 1), and what comes next.
+Progress = Callable[[float, str], None]
 _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]
 
@@ -50,7 +52,7 @@ class Retention:
     ``type_retained`` uint64[types]; ``exact`` is false when sets of groups had to be cut. ``seconds``: stage -> time.
     """
 
-    def __init__(self, dump: Dump, walked: HeapWalk, progress: Callable[[float, str], None] = lambda fraction, text: None) -> None:
+    def __init__(self, dump: Dump, walked: HeapWalk, progress: Progress = lambda fraction, text: None) -> None:
         self.dump, self.walked = dump, walked
         self.seconds: dict[str, float] = {}
         columns = walked.columns
@@ -77,7 +79,7 @@ class Retention:
             self._merge()
 
     @contextmanager
-    def _stage(self, name: str, progress: Callable[[float, str], None], fraction: float) -> Iterator[None]:
+    def _stage(self, name: str, progress: Progress, fraction: float) -> Iterator[None]:
         progress(fraction, name)
         began = time.perf_counter()
         yield
@@ -90,7 +92,8 @@ class Retention:
 
     @property
     def live(self) -> npt.NDArray[np.bool_]:
-        return self.parent[: self.objects] != NOT_LIVE
+        found: npt.NDArray[np.bool_] = self.parent[: self.objects] != NOT_LIVE
+        return found
 
     def reachable_from(self, kinds: frozenset[int]) -> npt.NDArray[np.bool_]:
         """Objects (bool[objects]) that roots of some kinds keep alive, arrays of statics taken as they are."""
@@ -207,9 +210,7 @@ class Retention:
             self.offsets, self.targets, self.start, numbers, nodes, parents, finished, scratch, more
         )
         semi, linked = np.empty(count, np.uint32), np.empty(count, np.uint64)
-        kernels.find_semidominators(
-            self._incoming_offsets, self._incoming, numbers, nodes, parents, count, semi, linked, scratch
-        )
+        kernels.find_semidominators(self._incoming_offsets, self._incoming, numbers, nodes, parents, count, semi, linked, scratch)
         del linked, numbers
         dominators = np.empty(count, np.uint32)
         kernels.find_dominators(parents, semi, count, dominators, scratch, more)
@@ -239,9 +240,7 @@ class Retention:
         def retained_by(label_of_type: npt.NDArray[np.int64], count: int) -> tuple[_U64, bool]:
             labels = self._nodes(NOT_LIVE)
             labels[: self.objects] = label_of_type.astype(np.uint32)[columns.type]
-            return retained_by_label(
-                self._incoming_offsets, self._incoming, order, labels, count, columns.size, self.oversize
-            )
+            return retained_by_label(self._incoming_offsets, self._incoming, order, labels, count, columns.size, self.oversize)
 
         self.type_retained, self.exact = retained_by(np.arange(kinds), kinds)
         generations = columns.type[live].astype(np.int64) * 6 + columns.generation[live]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
@@ -101,7 +102,7 @@ def _covering(dump: Dump, method_table: int, offset: int) -> Field | None:
     return max(before, key=lambda field: field.offset, default=None)
 
 
-def word_numbers(types: TypeTable, descriptors: DescriptorTable) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def word_numbers(types: TypeTable, descriptors: DescriptorTable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(first word number, words per array element) int64[types] each: one number for every word that may hold a reference."""
     count = len(types)
     base, component = types.base_size[:count], types.component_size[:count]

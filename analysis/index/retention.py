@@ -40,8 +40,8 @@ PARTITIONS = ("namespace", "assembly")
 #: Values of ``collections.kind``.
 COLLECTION_KINDS = (
     "List", "Dictionary", "HashSet", "Queue", "Stack", "LinkedList", "SortedDictionary", "SortedList", "SortedSet",
-    "PriorityQueue", "ConcurrentDictionary", "ConcurrentQueue", "ConcurrentStack", "ConcurrentBag", "Channel", "MemoryCache", "StringBuilder",
-    "ImmutableArray", "ConditionalWeakTable", "ArrayList", "Hashtable",
+    "PriorityQueue", "ConcurrentDictionary", "ConcurrentQueue", "ConcurrentStack", "ConcurrentBag", "Channel", "MemoryCache",
+    "StringBuilder", "ImmutableArray", "ConditionalWeakTable", "ArrayList", "Hashtable",
 )  # fmt: skip
 #: ``collections.capacity`` where the kind has none.
 NO_CAPACITY = 0xFFFFFFFF
@@ -262,6 +262,7 @@ _RETENTION: dict[str, DataClass] = {
     "roots.kind": D1,  # entry of ROOT_KINDS
     "roots.count": D1,
     "conservative_roots": D1,
+    "groups_exact": D1,  # false: what types, namespaces and assemblies retain are lower bounds
     "problems": D1,  # what could not be read, in words
     "strings.count": D1,
     "strings.bytes": D1,

@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
+from analysis.graph.retention import Retention
 from analysis.heap.by_type import ObjectsByType
 from analysis.heap.walk import HeapWalk
 from analysis.insight.activity import describe_threads
@@ -23,8 +24,8 @@ from analysis.runtime.threads import ManagedThread
 class Execution:
     """The threads of one dump. Rows of threads count in ``threads``; ``stacks`` run along them."""
 
-    def __init__(self, dump: Dump, walked: HeapWalk | None) -> None:
-        self.dump, self.walked = dump, walked
+    def __init__(self, dump: Dump, walked: HeapWalk | None, retention: Retention | None = None) -> None:
+        self.dump, self.walked, self.retention = dump, walked, retention
         self.threads: Sequence[ManagedThread] = dump.threads.threads
         self.stacks: Sequence[ThreadStack] = dump.stacks[: len(self.threads)]
 

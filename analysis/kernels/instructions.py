@@ -12,7 +12,7 @@ from numba.core import cgutils  # isort: skip
 from numba.extending import intrinsic  # isort: skip
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of ``array[index]`` (1-D) without waiting for it. The index is not checked and may lie outside."""
 
@@ -21,14 +21,14 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         place = builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t)
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
         builder.call(function, [place, number(0), number(3), number(1)])
         return context.get_dummy_value()
 
     return types.void(array, index), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def count_bits(typing_context: Any, value: Any) -> Any:
     """How many bits of an unsigned 64-bit number are set."""
 

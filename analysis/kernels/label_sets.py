@@ -43,7 +43,9 @@ def find_label_sets(
             common = np.int64(-1)
             for edge in range(offsets[node], offsets[node + 1]):
                 other = found[sources[edge]]
-                if other == NOWHERE or other == common:
+                if other == NOWHERE:
+                    continue
+                if other == common:
                     continue
                 if common < 0:
                     common = np.int64(other)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-STAGES = ("open", "runtime", "heap", "types", "threads", "write")
+STAGES = ("open", "runtime", "heap", "types", "retention", "threads", "write")
 
 
 def say(message: dict) -> None:
