@@ -142,9 +142,10 @@ def _symbols(arguments: list[str]) -> int:
 
 
 def _warm() -> int:
+    from analysis.graph.warm import compile_graph_kernels
     from analysis.heap.warm import compile_kernels
 
-    seconds = compile_kernels()
+    seconds = compile_kernels() + compile_graph_kernels()
     sys.stdout.write(f"kernels ready in {seconds:.1f} s\n")
     return 0
 

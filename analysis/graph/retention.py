@@ -170,9 +170,12 @@ class Retention:
         edges = self._edges_of_named_slots()
         sources = np.searchsorted(self.offsets, edges, "right").astype(np.uint32) - np.uint32(1)
         targets = self.targets[edges].copy()
-        places = [self._place_of_source(int(target), int(source)) for target, source in zip(targets, sources, strict=True)]
         self.targets[edges] = sources
-        self._incoming[places] = targets
+        places = []
+        for target, source in zip(targets.tolist(), sources.tolist(), strict=True):
+            # Two fields may hold one object: each takes the next place that still names the array.
+            places.append(self._place_of_source(target, source))
+            self._incoming[places[-1]] = target
         yield
         self.targets[edges] = targets
         self._incoming[places] = sources

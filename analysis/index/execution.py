@@ -215,7 +215,7 @@ _CRASH: dict[str, DataClass] = {
     "signature_of": D1,  # what went into it, line by line
 }
 
-#: A sentence is a list of pieces: {"text": …}, or {"ref": thread | lock | frame | method | exception, "row": …}.
+#: A sentence is a list of pieces: {"text": …}, or {"ref": thread | lock | frame | exception | object | type | root, "row": …}.
 _SENTENCES = ("title", "summary")
 
 #: facts/findings.json: what the rules found, the most important first.

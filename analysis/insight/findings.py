@@ -31,7 +31,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A row of a table of the index: ``table`` is thread, lock, frame, method or exception."""
+    """A row of a table of the index: ``table`` is thread, lock, frame, method, exception, object, type or root."""
 
     table: str
     row: int
@@ -55,6 +55,18 @@ def frame(row: int) -> Reference:
 
 def exception(row: int) -> Reference:
     return Reference("exception", row)
+
+
+def heap_object(row: int) -> Reference:
+    return Reference("object", row)
+
+
+def heap_type(row: int) -> Reference:
+    return Reference("type", row)
+
+
+def root(row: int) -> Reference:
+    return Reference("root", row)
 
 
 def listed(references: Sequence[Reference], most: int = 4) -> list[str | Reference]:

@@ -9,6 +9,7 @@ from analysis.insight.rules import (
     lock_convoy,
     orphaned_lock,
     piled_threads,
+    retained_memory,
     stack_overflow,
     sync_over_async,
     unhandled_exception,
@@ -23,4 +24,5 @@ RULES: tuple[Rule, ...] = (
     blocked_finalizer.RULE,
     sync_over_async.RULE,
     piled_threads.RULE,
+    retained_memory.RULE,
 )

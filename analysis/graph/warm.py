@@ -1,0 +1,82 @@
+"""Compile the kernels of the graph ahead, with the argument types a real dump gives."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from analysis.graph.label_sets import retained_by_label
+from analysis.graph.merged_tree import merge_tree
+from analysis.graph.references import ObjectPlaces
+from analysis.kernels import graph, merge, references
+from analysis.kernels.graph import NOWHERE
+from analysis.kernels.walk import JOB_COLUMNS
+
+_NODES = 2
+
+
+def compile_graph_kernels() -> float:
+    """Run each kernel on a graph of one object and START; seconds it took (next to nothing when they were compiled before)."""
+    began = time.perf_counter()
+    places = ObjectPlaces(np.array([4096], np.uint64))
+    places.find([4096])
+    offsets, targets = np.array([0, 0, 1], np.uint32), np.zeros(1, np.uint32)
+    _warm_references(places)
+    counts = np.zeros(_NODES, np.uint32)
+    graph.count_incoming(targets, 0, 1, counts)
+    incoming_offsets, incoming = np.array([0, 1, 1], np.uint32), np.array([1], np.uint32)
+    graph.reverse_edges(offsets, targets, _NODES, incoming_offsets[:-1].copy(), incoming)
+    graph.keep_object_sources(incoming_offsets, incoming, 1, np.empty(2, np.uint32), np.empty(1, np.uint32))
+    parents, order = np.full(_NODES, NOWHERE, np.uint32), np.zeros(_NODES, np.uint32)
+    graph.search_breadth_first(offsets, targets, 1, parents, order)
+    parents[1] = 1
+    finished, dominator = _warm_dominators(offsets, targets, incoming_offsets, incoming)
+    graph.group_by_dominator(dominator, 1, offsets[:-1].copy(), np.zeros(1, np.uint32))
+    sizes, beyond, labels = np.array([24], np.uint32), np.zeros((0, 2), np.uint64), np.zeros(_NODES, np.uint32)
+    retained_by_label(incoming_offsets, incoming, finished[::-1].copy(), labels, 1, sizes, beyond)
+    merge_tree(order, parents, labels, sizes, beyond, 1)
+    _warm_fields(offsets, targets, parents)
+    return time.perf_counter() - began
+
+
+def _warm_references(places: ObjectPlaces) -> None:
+    words = np.frombuffer(bytes(64), np.uint64)
+    jobs = np.zeros((0, JOB_COLUMNS), np.int64)
+    none, addresses = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
+    per_type = np.zeros(1, np.int64)
+    fixed = (none, addresses, np.zeros((1, 3), np.int64), np.zeros((1, 2), np.int64), per_type, per_type)
+    references.room_for_references(words, jobs, 0, 0, *fixed)
+    offsets = np.zeros(1, np.uint32)
+    references.find_references(
+        words, jobs, 0, 0, *fixed, np.zeros(1, np.uint64), none, addresses, places.low, places.chunks, places.lines,
+        0, offsets, none, none, np.zeros(3, np.uint64),
+    )  # fmt: skip
+    references.close_gap(offsets, 0, 0, 0, none, none, 0, 0)
+    references.drop_missing(0, offsets, none, none)
+
+
+def _warm_dominators(
+    offsets: np.ndarray,
+    targets: np.ndarray,
+    incoming_offsets: np.ndarray,
+    incoming: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    numbers, nodes, parents, finished, stack, cursors = (np.full(_NODES, NOWHERE, np.uint32) for _ in range(6))
+    count = graph.number_depth_first(offsets, targets, 1, numbers, nodes, parents, finished, stack, cursors)
+    semi, linked = np.empty(count, np.uint32), np.empty(count, np.uint64)
+    graph.find_semidominators(incoming_offsets, incoming, numbers, nodes, parents, count, semi, linked, stack)
+    dominators, named = np.empty(count, np.uint32), np.full(_NODES, NOWHERE, np.uint32)
+    graph.find_dominators(parents, semi, count, dominators, stack, cursors)
+    graph.name_dominators(dominators, nodes, count, named)
+    graph.add_up_retained(dominators, nodes, count, np.array([24], np.uint32), np.zeros(_NODES, np.uint64))
+    return finished, named
+
+
+def _warm_fields(offsets: np.ndarray, targets: np.ndarray, parents: np.ndarray) -> None:
+    keys, counts = np.full(256, 2**64 - 1, np.uint64), np.zeros(256, np.uint64)
+    kinds = np.zeros(1, np.int64)
+    merge.count_field_references(
+        offsets, targets, np.zeros(1, np.uint32), 0, 1, np.zeros(1, np.uint32), kinds, kinds, parents[:1], keys, counts,
+        counts.copy(), np.uint64(56),
+    )  # fmt: skip

@@ -1,0 +1,180 @@
+"""Memory that one holder keeps: much of the live heap hangs on one object, and below it lie many objects of one type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.graph.retention import Retention
+from analysis.index.retention import READY, STACK, STATIC, THREAD_STATIC
+from analysis.insight.execution import Execution
+from analysis.insight.findings import (
+    Evidence,
+    Finding,
+    NotApplicable,
+    Rule,
+    Sentence,
+    Severity,
+    heap_object,
+    heap_type,
+    root,
+)  # fmt: skip
+from analysis.insight.findings import thread as thread_reference
+from analysis.insight.waits.parts import Certainty
+
+#: Below this nobody's process dies of it, and start-up caches of the framework are as large.
+_LEAST_BYTES = 2_000_000
+_LEAST_SHARE, _LARGE_SHARE = 0.2, 0.5
+#: So many objects of one type are an accumulation; a program writes fewer by hand.
+_FEWEST = 500
+#: So much of what the holder retains must hang on its children, one by one, for them to be the accumulation.
+_IN_CHILDREN = 0.5
+_MOST = 3
+_EVENT_BASES = ("System.MulticastDelegate", "System.Delegate")
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulation:
+    """``holder``: the object on which it hangs; ``type``: row of the type that has accumulated, ``count`` objects of it below."""
+
+    holder: int
+    retained: int
+    type: int
+    count: int
+
+
+def _look(execution: Execution) -> Iterator[Finding]:
+    retention = _graph(execution)
+    live_bytes = int(retention.retained[retention.start])
+    least = max(_LEAST_BYTES, int(_LEAST_SHARE * live_bytes))
+    for number, found in enumerate(find_accumulations(retention, least)):
+        if number == _MOST:
+            return
+        yield _finding(execution, retention, found, live_bytes)
+
+
+def _graph(execution: Execution) -> Retention:
+    if execution.retention is None:
+        raise NotApplicable("there is no heap in this dump")
+    return execution.retention
+
+
+def find_accumulations(retention: Retention, least: int) -> Iterator[Accumulation]:
+    """Accumulation points of ``least`` bytes and more, the largest first, none inside another.
+
+    From the roots of the dominator tree downwards: a node whose bytes lie for the most part in one child passes them on;
+    the first one whose bytes fall apart is the point, and the outermost object on the way there is the holder.
+    """
+    offsets, grouped = retention.dominated()
+    tops = grouped[offsets[retention.start] : offsets[retention.start + 1]]
+    # Roots and their groups are no objects: what hangs on them alone begins one or two steps below.
+    pending, objects = tops.tolist(), list[int]()
+    while pending:
+        node = pending.pop()
+        if node < retention.objects:
+            objects.append(node)
+        else:
+            pending += grouped[offsets[node] : offsets[node + 1]].tolist()
+    holders = [node for node in objects if int(retention.retained[node]) >= least]
+    for holder in sorted(holders, key=lambda node: -int(retention.retained[node])):
+        point = holder
+        for _ in range(1000):
+            children = grouped[offsets[point] : offsets[point + 1]]
+            sizes = retention.retained[children]
+            if not len(children) or int(sizes.max()) < least * _IN_CHILDREN:
+                break
+            point = int(children[int(sizes.argmax())])
+        found = _accumulated(retention, holder, grouped[offsets[point] : offsets[point + 1]])
+        if found:
+            yield found
+
+
+def _accumulated(retention: Retention, holder: int, children: np.ndarray) -> Accumulation | None:
+    kinds = retention.walked.columns.type[children]
+    sizes = np.bincount(kinds, retention.retained[children].astype(np.float64)) if len(children) else np.zeros(1)
+    counts = np.bincount(kinds) if len(children) else np.zeros(1)
+    largest = int(sizes.argmax())
+    retained = int(retention.retained[holder])
+    if counts[largest] < _FEWEST or sizes[largest] < _IN_CHILDREN * retained:
+        return None
+    return Accumulation(holder, retained, largest, int(counts[largest]))
+
+
+def _finding(execution: Execution, retention: Retention, found: Accumulation, live_bytes: int) -> Finding:
+    share = found.retained / max(live_bytes, 1)
+    held_by, evidence = _held_by(retention, found.holder)
+    what = heap_object(found.holder)
+    words = f"{found.retained / 1e6:,.1f} MB, {share:.0%} of the live heap: {found.count:,} "
+    return Finding(
+        severity=Severity.CRITICAL if share >= _LARGE_SHARE else Severity.WARNING,
+        confidence=Certainty.LIKELY if share >= _LARGE_SHARE else Certainty.POSSIBLE,
+        impact=min(share, 1.0),
+        title=(what, *held_by, " retains ", words, heap_type(found.type)),
+        summary=(
+            "Without ", what, f" {found.retained / 1e6:,.1f} MB would be free. They are kept in {found.count:,} objects of ",
+            heap_type(found.type), f" one by one, which is how a collection looks that only grows.{_cause(execution, retention, found)}",
+        ),
+        evidence=(
+            Evidence(f"retains {found.retained:,} bytes", what),
+            Evidence(f"{found.count:,} of them hang on it", heap_type(found.type)),
+            *evidence,
+        ),
+    )  # fmt: skip
+
+
+def _held_by(retention: Retention, holder: int) -> tuple[Sentence, tuple[Evidence, ...]]:
+    """The root at the end of the shortest path, in words."""
+    node, hops = holder, 0
+    while node < retention.objects:
+        node, hops = int(retention.parent[node]), hops + 1
+    row = node - retention.objects
+    slot = retention.resolved.roots[row]
+    group = retention.resolved.groups[int(retention.resolved.group[row])]
+    way = "in" if hops == 1 else "reached from"
+    if slot.kind == STATIC:
+        return (f" {way} the static field ", root(row)), (Evidence("keeps it alive", root(row)),)
+    if slot.kind == THREAD_STATIC:
+        return (f" {way} the thread static field ", root(row)), (Evidence("keeps it alive", root(row)),)
+    if slot.kind == STACK and group.thread >= 0:
+        return (" on the stack of ", thread_reference(group.thread)), (Evidence("keeps it alive", root(row)),)
+    if slot.kind == READY:
+        return (" waiting for its finalizer",), (Evidence("keeps it alive", root(row)),)
+    return (" held by a ", root(row)), (Evidence("keeps it alive", root(row)),)
+
+
+def _cause(execution: Execution, retention: Retention, found: Accumulation) -> str:
+    types = execution.dump.runtime.types
+    kinds = retention.walked.types.method_tables
+    name = types.name(kinds[found.type])
+    parent = types.info(kinds[found.type]).parent
+    if parent and types.name(parent) in _EVENT_BASES:
+        return " They are delegates: subscribers of an event that were never taken off again."
+    if name.startswith("System.Threading.TimerQueueTimer") or name == "System.Threading.Timer":
+        return " They are timers that were never disposed."
+    if "CancellationTokenSource+CallbackNode" in name:
+        return " They are registrations on a cancellation token that were never disposed."
+    return ""
+
+
+def _looked_at(execution: Execution) -> str:
+    retention = _graph(execution)
+    live = int(retention.retained[retention.start])
+    return f"{int(retention.live.sum()):,} live objects; no collection holds {_FEWEST:,} of one type and a fifth of {live / 1e6:,.1f} MB"
+
+
+RULE = Rule(
+    name="retained-memory",
+    title="Memory kept by one holder",
+    look=_look,
+    looked_at=_looked_at,
+    why="The collector frees nothing that a root still reaches. One collection that grows without end takes the process with it, "
+    "however much memory the machine has.",
+    what_to_do=(
+        "Follow the path from the root to the holder: the first type of your own on it is where entries should be taken out again.",
+        "Give a cache a size limit and an expiry; unsubscribe events, dispose timers and registrations.",
+        "Take a second dump later and compare: a leak has grown, a cache that was filled on purpose has not.",
+    ),
+    false_alarm="When the data is meant to be there: a cache with a limit, reference data loaded at the start, a batch at work.",
+)
