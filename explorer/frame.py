@@ -97,6 +97,8 @@ class Frame:
         groups = [RailGroup("", (overview, item("Findings", "dump-findings", "f", "findings", len(found) or None, bad=critical)))]
         memory = (
             item("Types", "dump-types", "h", "types", rows["types"] if self.has_heap else None),
+            item("Retention", "dump-retained", "r", "retained"),
+            item("Roots", "dump-roots", "b", "roots", rows["roots"] or None),
             item("GC", "dump-gc", "c", "gc"),
         )
         dump = (

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
 from analysis.graph.label_sets import retained_by_label
 from analysis.graph.merged_tree import merge_tree
 from analysis.graph.references import ObjectPlaces
-from analysis.kernels import graph, merge, references
+from analysis.kernels import graph, merge, references, strings
 from analysis.kernels.graph import NOWHERE
 from analysis.kernels.walk import JOB_COLUMNS
 
 _NODES = 2
+_Array = np.ndarray[Any, Any]
 
 
 def compile_graph_kernels() -> float:
@@ -37,6 +39,7 @@ def compile_graph_kernels() -> float:
     retained_by_label(incoming_offsets, incoming, finished[::-1].copy(), labels, 1, sizes, beyond)
     merge_tree(order, parents, labels, sizes, beyond, 1)
     _warm_fields(offsets, targets, parents)
+    _warm_strings(offsets, targets)
     return time.perf_counter() - began
 
 
@@ -57,11 +60,11 @@ def _warm_references(places: ObjectPlaces) -> None:
 
 
 def _warm_dominators(
-    offsets: np.ndarray,
-    targets: np.ndarray,
-    incoming_offsets: np.ndarray,
-    incoming: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+    offsets: _Array,
+    targets: _Array,
+    incoming_offsets: _Array,
+    incoming: _Array,
+) -> tuple[_Array, _Array]:
     numbers, nodes, parents, finished, stack, cursors = (np.full(_NODES, NOWHERE, np.uint32) for _ in range(6))
     count = graph.number_depth_first(offsets, targets, 1, numbers, nodes, parents, finished, stack, cursors)
     semi, linked = np.empty(count, np.uint32), np.empty(count, np.uint64)
@@ -73,10 +76,22 @@ def _warm_dominators(
     return finished, named
 
 
-def _warm_fields(offsets: np.ndarray, targets: np.ndarray, parents: np.ndarray) -> None:
+def _warm_fields(offsets: _Array, targets: _Array, parents: _Array) -> None:
     keys, counts = np.full(256, 2**64 - 1, np.uint64), np.zeros(256, np.uint64)
     kinds = np.zeros(1, np.int64)
     merge.count_field_references(
         offsets, targets, np.zeros(1, np.uint32), 0, 1, np.zeros(1, np.uint32), kinds, kinds, parents[:1], keys, counts,
         counts.copy(), np.uint64(56),
     )  # fmt: skip
+
+
+def _warm_strings(offsets: _Array, targets: _Array) -> None:
+    words, jobs = np.frombuffer(bytes(64), np.uint64), np.zeros((0, JOB_COLUMNS), np.int64)
+    none, hashes, places = np.zeros(0, np.uint32), np.zeros(0, np.uint64), np.zeros(0, np.int64)
+    strings.find_strings(words, jobs, none, hashes, 1, 8, none, places, none)
+    strings.hash_strings(words, places, none, 0, 0, np.uint64(1), hashes)
+    strings.group_strings(words, places, none, hashes, np.zeros(2, np.uint64), np.uint64(63), none, none)
+    kinds = np.zeros(1, np.int64)
+    strings.find_holders(
+        offsets, targets, np.zeros(1, np.uint32), np.zeros(1, np.uint32), kinds, kinds, np.zeros(1, np.uint16), hashes
+    )

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from analysis.index.retention import ROOT_KINDS
 from analysis.index.schema import TABLES, DataClass
 from analysis.index.store import Index
 from explorer.pages import numbers
@@ -128,10 +129,58 @@ class References:
         name = visible(str(self.index.text("exceptions", "type_name")[row]))
         return Piece(short_type(name), f"{self.url('dump-crash')}#exception-{row}", "exception", name)
 
+    # The heap
+
+    def type(self, row: int) -> Piece:
+        """``Customer``, with the whole name on hover."""
+        if not 0 <= row < self.index.rows["types"]:
+            return Piece("an unknown type")
+        name = visible(str(self.index.text("types", "name")[row]))
+        return Piece(shortened(short_type(name), _LONGEST_TYPE), self.url("dump-type", row), "type", name)
+
+    def object(self, row: int) -> Piece:
+        """``Customer …9b40``: its type and the end of its address, both whole on hover."""
+        if not 0 <= row < self.index.rows["objects"]:
+            return Piece("an unknown object")
+        address = int(self.index.column("objects", "address")[row])
+        of_type = self.type(int(self.index.column("objects", "type")[row]))
+        text = f"{of_type.text} …{address & 0xFFFF:04x}"
+        return Piece(text, self.url("dump-object", f"{address:x}"), "object", f"{of_type.title} at {numbers.address(address)}")
+
+    def root(self, row: int) -> Piece:
+        """``CustomerCache._entries``, ``stack of main in Shop.Run``, ``pinned handle``."""
+        if not 0 <= row < self.index.rows["roots"]:
+            return Piece("an unknown root")
+        kind = ROOT_KINDS[int(self.index.column("roots", "kind")[row])]
+        name = visible(str(self.index.text("roots", "name")[row]))
+        frame = int(self.index.column("roots", "frame")[row])
+        group = int(self.index.column("roots", "group")[row])
+        if frame >= 0:
+            thread = int(self.index.column("root_groups", "thread")[group])
+            text = f"{self.frame_label(frame)} of {self.thread(thread).text}"
+            return Piece(text, self.frame_url(frame), "root", f"{kind} {name}")
+        label = shortened(short_member(name), _LONGEST_LABEL) if name else kind
+        return Piece(label, f"{self.url('dump-roots')}?group={group}", "root", f"{kind} {name}")
+
+    def root_group(self, row: int) -> Piece:
+        """``static fields of CustomerCache``, ``thread main``, ``pinned handles``."""
+        kind = ROOT_KINDS[int(self.index.column("root_groups", "kind")[row])]
+        thread = int(self.index.column("root_groups", "thread")[row])
+        name = visible(str(self.index.text("root_groups", "name")[row]))
+        url = f"{self.url('dump-roots')}?group={row}"
+        if thread >= 0:
+            return Piece(f"thread {self.thread(thread).text}".replace("thread thread", "thread"), url, "root", kind)
+        if kind == "static":
+            return Piece(f"static fields of {shortened(short_type(name), _LONGEST_TYPE)}", url, "root", name)
+        return Piece(f"{kind}s" if kind.endswith("handle") else f"objects {kind}", url, "root", name)
+
     # Sentences
 
     def piece(self, kind: str, row: int) -> Piece:
-        makers = {"thread": self.thread, "lock": self.lock, "frame": self.frame, "exception": self.exception}
+        makers = {
+            "thread": self.thread, "lock": self.lock, "frame": self.frame, "exception": self.exception,
+            "object": self.object, "type": self.type, "root": self.root,
+        }  # fmt: skip
         maker = makers.get(kind)
         return maker(row) if maker else Piece(f"{kind} {row}")
 
@@ -163,6 +212,14 @@ def asynchronous_method(type_name: str) -> str:
     """
     found = _STATE_MACHINE.findall(type_name)
     return f"{short_type(found[-1][0])}.{found[-1][1]}" if found and "AsyncStateMachineBox" in type_name else ""
+
+
+def short_member(name: str) -> str:
+    """``CustomerCache._entries``: a field with its declaring type, without the namespace."""
+    declaring, point, member = name.rpartition(".")
+    if declaring.endswith("."):
+        declaring = declaring[:-1]
+    return f"{short_type(declaring)}.{member}" if point else name
 
 
 def short_type(name: str) -> str:

@@ -58,7 +58,7 @@ class FrameRow:
     def text(self) -> str:
         """As ``clrstack`` prints it."""
         mark = f"[{self.label}: {self.sp}] " if self.kind != "managed" and self.label else ""
-        return f"{self.sp:>18} {self.ip:>18} {mark}{self.name}{f' [{self.line}]' if self.line else ''}"
+        return f"{self.sp:>18} {self.ip:>18} {mark}{self.name}{f' [{self.line}]' if self.line else ''}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

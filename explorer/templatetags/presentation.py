@@ -230,7 +230,7 @@ def piece(value: Piece) -> SafeString:
     """Words of a sentence: a link where they stand for a thread, lock or frame."""
     if not value.url:
         return format_html("{}", value.text)
-    mark = "mono" if value.kind in ("frame", "lock", "exception") else ""
+    mark = "mono" if value.kind in ("frame", "lock", "exception", "object", "type", "root") else ""
     return format_html('<a href="{}" class="ref {} {}" title="{}">{}</a>', value.url, value.kind, mark, value.title, value.text)
 
 

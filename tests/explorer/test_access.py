@@ -19,6 +19,7 @@ from explorer.models import ApiToken, Dump, Membership, Role, SymbolFile, Team, 
 from explorer.queries import dumps_visible_to, teams_for_upload
 from explorer.services.uploads import Labels, create_upload
 from tests.execution_builder import LOCKS_AT
+from tests.index_builder import HEAP_START
 from tests.stored_dumps import analysed_dump
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -75,6 +76,9 @@ TABLE: dict[str, Line] = {
     "dump-types": READ,
     "dump-type": READ,
     "dump-gc": READ,
+    "dump-object": READ,
+    "dump-retained": READ,
+    "dump-roots": READ,
     "dump-modules": READ,
     "dump-threads": READ,
     "dump-thread": READ,
@@ -112,6 +116,7 @@ def world(team, other_team, alice: User, bob: User, carol: User, mallory: User) 
         "managed_id": 1,
         "os_id": 1,
         "address": f"{LOCKS_AT:x}",
+        "object_address": f"{HEAP_START:x}",
         "number": 1,
     }
 

@@ -1,0 +1,195 @@
+"""One object: what it is, what keeps it alive, what it refers to and what refers to it. Values stay where they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.index.graph import Graph
+from analysis.index.retention import DEPENDENT, LOADER_ALLOCATOR
+from analysis.index.schema import GENERATIONS
+from analysis.index.store import Index
+from explorer.pages.generations import BY_NAME
+from explorer.pages.names import visible
+from explorer.pages.references import Piece, References
+from explorer.pages.tables import Column, Link
+
+_WORD = 8
+_ARRAY_HEADER = 16
+#: Referrers that are grouped; of an object with more the first ones stand for all.
+_MOST_GROUPED = 20_000
+_MOST_IN_PATH = 60
+
+REFERENCE_COLUMNS = (
+    Column("field", "Field", "code", sortable=False),
+    Column("object", "Refers to", "text", sortable=False),
+    Column("type_name", "Type", "name", sortable=False),
+    Column("retained", "Retained", "bytes", "B", "What would be free without that object", sortable=False),
+)
+REFERRER_COLUMNS = (
+    Column("object", "Object", "text", sortable=False),
+    Column("field", "Through", "code", sortable=False),
+    Column("type_name", "Type", "name", sortable=False),
+    Column("live", "Live", "flag", sortable=False),
+    Column("retained", "Retained", "bytes", "B", "What would be free without the referrer", sortable=False),
+)
+DOMINATED_COLUMNS = (
+    Column("object", "Object", "text", sortable=False),
+    Column("type_name", "Type", "name", sortable=False),
+    Column("retained", "Retained", "bytes", "B", "What would be free without it", sortable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a root path: what it is, the field that leads to it, and whether nothing reaches the object around it."""
+
+    piece: Piece
+    field: str
+    dominates: bool
+    retained: int
+    object: bool
+
+
+class Objects:
+    """Objects of one dump by row, as one viewer may see them."""
+
+    def __init__(self, index: Index, references: References) -> None:
+        self.index, self.graph, self._references = index, Graph(index), references
+        self.addresses = index.column("objects", "address")
+
+    def at(self, address: int) -> tuple[int, bool] | None:
+        """The object that an address lies in, and whether it begins there; None where none lies."""
+        row = int(np.searchsorted(self.addresses, np.uint64(address), "right")) - 1
+        if row < 0:
+            return None
+        begin = int(self.addresses[row])
+        size = int(self.index.object_sizes(np.array([row]))[0])
+        return (row, begin == address) if address < begin + max(size, _WORD) else None
+
+    def type_of(self, row: int) -> int:
+        return int(self.index.column("objects", "type")[row])
+
+    def type_name(self, row: int) -> str:
+        return visible(str(self.index.text("types", "name")[self.type_of(row)]))
+
+    def facts(self, row: int) -> dict[str, Any]:
+        """Header facts."""
+        generation = GENERATIONS[int(self.index.column("objects", "generation")[row])]
+        return {
+            "address": f"0x{int(self.addresses[row]):x}",
+            "type_id": self.type_of(row),
+            "type_name": self.type_name(row),
+            "kind": str(self.index.text("types", "kind")[self.type_of(row)]),
+            "size": int(self.index.object_sizes(np.array([row]))[0]),
+            "generation": BY_NAME[generation].label,
+            "live": self.graph.built and self.graph.parent(row) is not None,
+            "retained": self.graph.retained(row) if self.graph.built else 0,
+        }
+
+    def length(self, row: int) -> int | None:
+        """Elements of an array, characters of a string; None for other objects."""
+        kind = self.type_of(row)
+        component = int(self.index.column("types", "component_size")[kind])
+        base = int(self.index.column("types", "base_size")[kind])
+        return (int(self.index.object_sizes(np.array([row]))[0]) - base) // component if component else None
+
+    def field(self, row: int, slot: int) -> str:
+        """Name of the place in an object that holds a reference: ``_entries``, ``[17].value``."""
+        if slot == DEPENDENT:
+            return "(dependent handle)"
+        if slot == LOADER_ALLOCATOR:
+            return "(loader allocator of its type)"
+        kind = self.type_of(row)
+        element = int(self.index.column("types", "component_size")[kind])
+        if not element:
+            return self._slot_name(kind, slot * _WORD) or f"+0x{slot * _WORD:x}"
+        base = int(self.index.column("types", "base_size")[kind]) - _WORD
+        place, offset = divmod(slot * _WORD - base, max(element, _WORD))
+        name = self._slot_name(kind, offset)
+        return f"[{place}].{name}" if name else f"[{place}]"
+
+    def _slot_name(self, kind: int, offset: int) -> str:
+        types = self.index.column("reference_slots", "type")
+        first, last = np.searchsorted(types, [kind, kind + 1]).tolist()
+        place = first + int(np.searchsorted(self.index.column("reference_slots", "offset")[first:last], offset))
+        if place >= last or int(self.index.column("reference_slots", "offset")[place]) != offset:
+            return ""
+        return visible(str(self.index.text("reference_slots", "name")[place]), 200)
+
+    def field_between(self, source: int, target: int) -> str:
+        """The first field of one object that refers to another."""
+        targets, slots = self.graph.references(source)
+        found = np.flatnonzero(targets == target)
+        return self.field(source, int(slots[found[0]])) if len(found) else ""
+
+    def root_path(self, row: int) -> tuple[list[Hop], int]:
+        """A shortest path from a root down to the object, and how many hops in its middle are left out."""
+        graph = self.graph
+        nodes = graph.root_path(row)
+        above = set(graph.dominators(row)) if len(nodes) <= 10_000 else set()
+        left_out = max(0, len(nodes) - _MOST_IN_PATH)
+        kept = nodes if not left_out else [*nodes[: _MOST_IN_PATH // 2], *nodes[-_MOST_IN_PATH // 2 :]]
+        hops = []
+        for place, node in enumerate(kept):
+            found = graph.node(node)
+            before = kept[place - 1] if place else None
+            through = self.field_between(before, node) if before is not None and before < graph.objects > node else ""
+            piece = {
+                "objects": self._references.object, "roots": self._references.root, "root_groups": self._references.root_group,
+            }[found.table](found.row)  # fmt: skip
+            hops.append(Hop(piece, through, node in above, graph.retained(node), found.table == "objects"))
+        return hops, left_out
+
+    def link(self, row: int) -> Link:
+        piece = self._references.object(row)
+        return Link(piece.text, piece.url)
+
+    def reference_rows(self, row: int, start: int, stop: int) -> list[Mapping[str, Any]]:
+        targets, slots = self.graph.references(row)
+        return [
+            {"field": self.field(row, slot), **self._object_row(target)}
+            for target, slot in zip(targets[start:stop].tolist(), slots[start:stop].tolist(), strict=True)
+        ]
+
+    def referrer_rows(self, row: int, start: int, stop: int) -> list[Mapping[str, Any]]:
+        sources = self.graph.referrers(row)[start:stop].tolist()
+        return [
+            {"field": self.field_between(source, row), "live": self.graph.parent(source) is not None, **self._object_row(source)}
+            for source in sources
+        ]
+
+    def dominated_rows(self, node: int, most: int) -> tuple[list[Mapping[str, Any]], int]:
+        """The objects below a node of the dominator tree that retain most, and how many there are."""
+        below = self.graph.dominated(node)
+        below = below[below < self.graph.objects]
+        retained = self.index.column("retention", "retained")[below]
+        chosen = (
+            np.argsort(-retained.astype(np.int64), kind="stable")[:most] if len(below) <= most * 50 else _largest(retained, most)
+        )
+        return [self._object_row(int(below[place])) for place in chosen], len(below)
+
+    def _object_row(self, row: int) -> dict[str, Any]:
+        name = self.type_name(row)
+        url = self._references.url("dump-type", self.type_of(row))
+        return {"object": self.link(row), "type_name": Link(name, url), "retained": self.graph.retained(row)}
+
+    def referrer_groups(self, row: int) -> list[dict[str, Any]]:
+        """Referrers by type and field, most first."""
+        sources = self.graph.referrers(row)[:_MOST_GROUPED]
+        kinds = Counter(self.index.column("objects", "type")[sources].tolist())
+        groups = []
+        for kind, count in kinds.most_common(12):
+            example = int(sources[np.flatnonzero(self.index.column("objects", "type")[sources] == kind)[0]])
+            groups.append({"type": self._references.type(kind), "field": self.field_between(example, row), "count": count})
+        return groups
+
+
+def _largest(values: np.ndarray, most: int) -> np.ndarray:  # type: ignore[type-arg]
+    """Places of the largest values, the largest first."""
+    chosen = np.argpartition(-values.astype(np.int64), most)[:most] if len(values) > most else np.arange(len(values))
+    return chosen[np.argsort(-values[chosen].astype(np.int64), kind="stable")]

@@ -1,0 +1,278 @@
+"""What retains memory: the merged dominator tree as rows and as a chart, the biggest objects, the roots behind them."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from analysis.index.graph import Graph
+from analysis.index.retention import ROOT_KINDS, STACK, STATIC, THREAD_STATIC
+from analysis.index.store import Index
+from explorer import charts
+from explorer.pages.names import visible
+from explorer.pages.numbers import grouped, percent, readable_bytes
+from explorer.pages.objects import Objects
+from explorer.pages.references import Piece, References
+from explorer.pages.tables import Column, Link
+
+_FRAMEWORK = ("System.", "Microsoft.", "Internal.", "Interop.")
+_MOST_BRANCHES = 200
+
+BIGGEST_COLUMNS = (
+    Column("object", "Object", "text", sortable=False),
+    Column("type_name", "Type", "name", sortable=False),
+    Column("size", "Own size", "bytes", "B", "Shallow size", sortable=False),
+    Column("retained", "Retained", "bytes", "B", "What would be free without it", sortable=False),
+    Column("share", "Share", "share", "% of live heap", sortable=False, exported=False),
+)
+HOLDER_COLUMNS = (
+    Column("root", "Holder", "text", sortable=False),
+    Column("kind", "Kind", "text", sortable=False),
+    Column("object", "Refers to", "text", sortable=False),
+    Column("retained", "Retained", "bytes", "B", "What this holder alone keeps alive", sortable=False),
+    Column("share", "Share", "share", "% of live heap", sortable=False, exported=False),
+)
+ROOT_COLUMNS = (
+    Column("root", "Root", "text"),
+    Column("kind", "Kind", "text"),
+    Column("object", "Refers to", "text"),
+    Column("type_name", "Type", "name"),
+    Column("address", "Slot", "address", about="Address of the slot; 0x0 for a register"),
+    Column("how", "How", "words", sortable=False, about="interior: points into the object; conservative: only looks like one"),
+    Column("retained", "Retained", "bytes", "B", "What would be free without this root alone"),
+)
+GROUP_COLUMNS = (
+    Column("root", "Group", "text"),
+    Column("kind", "Kind", "text"),
+    Column("roots", "Roots", "number"),
+    Column("objects", "Objects", "number", about="Different objects they refer to"),
+    Column("retained", "Retained", "bytes", "B", "What would be free without all of them"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One row of the merged dominator tree."""
+
+    row: int
+    piece: Piece
+    url: str
+    objects: int
+    own: int
+    total: int
+    share: tuple[int, int]
+    opens: bool
+
+
+class MergedDominators:
+    """The merged dominator tree of one index as one viewer may see it."""
+
+    def __init__(self, index: Index, references: References) -> None:
+        self.index, self._references = index, references
+        self._total = index.column("merged_dominators", "total_size")
+        self.rows = index.rows["merged_dominators"]
+
+    @property
+    def live_bytes(self) -> int:
+        return int(self._total[0]) if self.rows else 0
+
+    def below(self, row: int) -> tuple[list[Branch], int]:
+        """The rows below one, those that retain most first; and how many smaller ones there are."""
+        children = sorted(_children(self.index).get(row, []), key=lambda child: -int(self._total[child]))
+        return [self._branch(child) for child in children[:_MOST_BRANCHES]], max(0, len(children) - _MOST_BRANCHES)
+
+    def path(self, row: int) -> list[Branch]:
+        """The rows from the first one below START down to ``row``."""
+        found = []
+        while row > 0:
+            found.append(self._branch(row))
+            row = int(self.index.column("merged_dominators", "parent")[row])
+        return found[::-1]
+
+    def piece(self, row: int) -> Piece:
+        """What a row stands for."""
+        columns = {name: int(self.index.column("merged_dominators", name)[row]) for name in ("type", "root", "root_group")}
+        if columns["type"] >= 0:
+            return self._references.type(columns["type"])
+        if columns["root"] >= 0:
+            return self._references.root(columns["root"])
+        return self._references.root_group(columns["root_group"]) if columns["root_group"] >= 0 else Piece("Live heap")
+
+    def _branch(self, row: int) -> Branch:
+        total = int(self._total[row])
+        return Branch(
+            row, self.piece(row), f"?at={row}", int(self.index.column("merged_dominators", "objects")[row]),
+            int(self.index.column("merged_dominators", "size")[row]), total, (total, self.live_bytes),
+            row in _children(self.index),
+        )  # fmt: skip
+
+    def icicle(self) -> charts.Figure:
+        """The rows that retain most, at most 500 of them, each below its parent."""
+        kept = self._biggest(charts.MOST_SECTORS)
+        pieces = [self.piece(row) for row in kept]
+        parents = self.index.column("merged_dominators", "parent")[kept].tolist()
+        sizes = [int(self._total[row]) for row in kept]
+        counts = [int(self.index.column("merged_dominators", "total_objects")[row]) for row in kept]
+        tones = ["root" if piece.kind in ("root", "") else self._tone(piece) for piece in pieces]
+        return {
+            "data": [{
+                "type": "icicle", "ids": [str(row) for row in kept], "labels": [charts.plain(piece.text) for piece in pieces],
+                "parents": ["" if parent < 0 else str(parent) for parent in parents], "values": sizes,
+                "customdata": [
+                    [readable_bytes(size), percent(size, self.live_bytes), grouped(count), charts.plain(_whole(piece), 120)]
+                    for size, count, piece in zip(sizes, counts, pieces, strict=True)
+                ],
+                "branchvalues": "total", "maxdepth": 8, "tiling": {"orientation": "v"},
+                "texttemplate": "%{label} %{customdata[0]}",
+                "hovertemplate": "%{customdata[3]}<br>%{customdata[0]}, %{customdata[1]} % of the live heap<br>"
+                "%{customdata[2]} objects<extra></extra>",
+                "meta": {"tones": tones},
+            }],
+            "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 24}},
+        }  # fmt: skip
+
+    @staticmethod
+    def _tone(piece: Piece) -> str:
+        return "framework" if piece.title.startswith(_FRAMEWORK) else "own"
+
+    def _biggest(self, most: int) -> list[int]:
+        """Best first: a row is taken only behind its parent, and no row left out is larger than one taken."""
+        children = _children(self.index)
+        queue, kept = [(-self.live_bytes, 0)], list[int]()
+        while queue and len(kept) < most:
+            _, row = heapq.heappop(queue)
+            kept.append(row)
+            for child in children.get(row, ()):
+                if self._total[child]:
+                    heapq.heappush(queue, (-int(self._total[child]), child))
+        return kept
+
+
+def _whole(piece: Piece) -> str:
+    return piece.title or piece.text
+
+
+@lru_cache(maxsize=12)
+def _children(index: Index) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = defaultdict(list)
+    for row, parent in enumerate(index.column("merged_dominators", "parent").tolist()):
+        if parent >= 0:
+            found[parent].append(row)
+    return dict(found)
+
+
+def biggest_objects(objects: Objects, most: int, live_bytes: int) -> list[Mapping[str, Any]]:
+    """Objects that retain most: best first down the dominator tree, where nothing is larger than what it hangs on."""
+    graph, column = objects.graph, objects.index.column("retention", "retained")
+    queue, found = [(0, graph.start)], list[int]()
+    while queue and len(found) < most:
+        _, node = heapq.heappop(queue)
+        if node < graph.objects:
+            found.append(node)
+        below = graph.dominated(node)
+        inner = below[below < graph.objects]
+        sizes = column[inner]
+        if len(inner) > most:
+            chosen = np.argpartition(sizes, len(inner) - most)[-most:]
+            inner, sizes = inner[chosen], sizes[chosen]
+        for size, child in zip(sizes.tolist(), inner.tolist(), strict=True):
+            heapq.heappush(queue, (-int(size), int(child)))
+        for child in below[below >= graph.objects].tolist():
+            heapq.heappush(queue, (-max(graph.retained(child), 1 << 62), child))
+    sizes = objects.index.object_sizes(np.array(found, np.int64))
+    return [
+        {**objects._object_row(row), "size": int(size), "share": (graph.retained(row), live_bytes)}
+        for row, size in zip(found, sizes, strict=True)
+    ]
+
+
+def top_holders(index: Index, references: References, objects: Objects, most: int, live_bytes: int) -> list[Mapping[str, Any]]:
+    """Roots that alone keep most alive. A root counts for what its object retains when it is the only one that holds it."""
+    retained = index.column("roots", "retained").astype(np.int64)
+    order = [row for row in np.argsort(-retained, kind="stable")[:most].tolist() if retained[row]]
+    return [_root_row(index, references, objects, row, live_bytes) for row in order]
+
+
+def _root_row(index: Index, references: References, objects: Objects, row: int, live_bytes: int) -> dict[str, Any]:
+    piece = references.root(row)
+    target, retained = int(index.column("roots", "object")[row]), int(index.column("roots", "retained")[row])
+    flags = [name for name in ("interior", "pinned", "conservative") if index.column("roots", name)[row]]
+    type_name = objects.type_name(target)
+    return {
+        "root": Link(piece.text, piece.url),
+        "kind": ROOT_KINDS[int(index.column("roots", "kind")[row])],
+        "object": objects.link(target),
+        "type_name": Link(type_name, references.url("dump-type", objects.type_of(target))),
+        "address": int(index.column("roots", "address")[row]),
+        "how": ", ".join(flags),
+        "retained": retained,
+        "share": (retained, live_bytes),
+    }
+
+
+class RootRows:
+    """Roots of one kind or group by retained size: only the slice on the page is made."""
+
+    def __init__(self, index: Index, references: References, objects: Objects, kind: int, group: int, live_bytes: int) -> None:
+        self._index, self._references, self._objects, self._live = index, references, objects, live_bytes
+        keep = np.ones(index.rows["roots"], np.bool_)
+        if kind >= 0:
+            keep &= index.column("roots", "kind") == kind
+        if group >= 0:
+            keep &= index.column("roots", "group") == group
+        rows = np.flatnonzero(keep)
+        self._rows = rows[np.argsort(-index.column("roots", "retained")[rows].astype(np.int64), kind="stable")]
+        self.total = len(rows)
+
+    def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
+        return [
+            _root_row(self._index, self._references, self._objects, row, self._live) for row in self._rows[start:stop].tolist()
+        ]
+
+
+def group_rows(index: Index, references: References) -> list[dict[str, Any]]:
+    """All groups of roots."""
+    columns = {name: index.column("root_groups", name).tolist() for name in ("kind", "roots", "objects", "retained")}
+    rows = []
+    for row in range(index.rows["root_groups"]):
+        piece, kind = references.root_group(row), columns["kind"][row]
+        rows.append({
+            "root": Link(piece.text, piece.url), "kind": "thread" if kind == STACK else ROOT_KINDS[kind],
+            **{name: columns[name][row] for name in ("roots", "objects", "retained")},
+        })  # fmt: skip
+    return rows
+
+
+def headline(index: Index, references: References, graph: Graph) -> list[Piece]:
+    """What the page says first: the holder that keeps most, or that nothing stands out."""
+    live = int(index.facts("retention")["live"]["bytes"])
+    retained = index.column("roots", "retained")
+    pieces = [Piece(f"{readable_bytes(live)} are live. ")]
+    if not len(retained) or not live:
+        return pieces
+    row = int(np.argmax(retained))
+    share = int(retained[row]) / live
+    if share < 0.05:
+        return [
+            *pieces,
+            Piece("No root keeps more than a twentieth of it alone: it hangs on many, or is held twice."),
+        ]
+    kind = int(index.column("roots", "kind")[row])
+    word = "The thread static " if kind == THREAD_STATIC else "The root " if kind != STATIC else "The static field "
+    target = references.object(int(index.column("roots", "object")[row]))
+    return [
+        *pieces, Piece(word), references.root(row), Piece(f" alone keeps {readable_bytes(int(retained[row]))} of it, "),
+        Piece(f"{percent(int(retained[row]), live)} %, through "), target, Piece("."),
+    ]  # fmt: skip
+
+
+def kind_counts(index: Index) -> list[dict[str, Any]]:
+    """Kinds of roots that there are, with their number."""
+    counts = np.bincount(index.column("roots", "kind"), minlength=len(ROOT_KINDS))
+    return [{"kind": kind, "label": visible(ROOT_KINDS[kind]), "count": int(count)} for kind, count in enumerate(counts) if count]

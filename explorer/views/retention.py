@@ -1,0 +1,164 @@
+"""What keeps memory alive: one object, the dominator tree, the roots."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.views.decorators.http import require_GET
+
+from explorer.exports import export_response
+from explorer.pages import objects as object_rows
+from explorer.pages import retained
+from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, sorted_rows
+from explorer.views.dump_page import DumpPage, with_index
+
+_ADDRESS = re.compile("(0[xX])?[0-9a-fA-F]{1,16}")
+_MOST_DOMINATED, _MOST_BIGGEST = 100, 100
+
+
+@dataclass(frozen=True)
+class _Sliced:
+    """Rows made by a function of first and last."""
+
+    total: int
+    make: Callable[[int, int], list[Mapping[str, Any]]]
+
+    def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
+        return self.make(start, stop)
+
+
+@require_GET
+@with_index("types")
+def one_object(request: HttpRequest, page: DumpPage, object_address: str) -> HttpResponseBase:
+    """One object: facts, root path, references, referrers, what it dominates."""
+    if not _ADDRESS.fullmatch(object_address):
+        raise Http404("That is no address.")
+    objects = object_rows.Objects(page.index, page.references)
+    found = objects.at(int(object_address, 16))
+    if found is None:
+        raise Http404("No object lies at this address.")
+    row, begins = found
+    if not begins:
+        return redirect("dump-object", page.dump.pk, f"{int(objects.addresses[row]):x}")
+    graph, facts = objects.graph, objects.facts(row)
+    tables = _object_tables(request, objects, row) if graph.built else ()
+    if file := export_response(request, f"{page.file_name}-{facts['address']}", *tables):
+        return file
+    path_, left_out = objects.root_path(row) if facts["live"] else ([], 0)
+    context = {
+        "page": page, "frame": page.frame, "facts": facts, "length": objects.length(row), "built": graph.built,
+        "path": path_, "left_out": left_out, "groups": objects.referrer_groups(row) if graph.built else [],
+        "tables": {table.name: table for table in tables},
+        "type_url": page.frame.url("dump-type", facts["type_id"]),
+        "live_bytes": (page.index.facts("retention").get("live") or {}).get("bytes", 0),
+    }  # fmt: skip
+    return render(request, "retention/object.html", context)
+
+
+def _object_tables(request: HttpRequest, objects: object_rows.Objects, row: int) -> tuple[Table, ...]:
+    references = objects.graph.references(row)[0]
+    referrers = objects.graph.referrers(row)
+    listed, total = objects.dominated_rows(row, _MOST_DOMINATED)
+    chosen = request.GET.get("of", "")
+
+    def table(name: str, caption: str, columns: tuple[Column, ...], rows: Rows, empty: str) -> Table:
+        # One page number in the URL: it turns the table that ``of`` names.
+        parameters = {**request.GET.dict(), "of": name}
+        query = Query.read(parameters if chosen == name else {"of": name}, columns, "")
+        return Table(name, caption, columns, Query(query.parameters, "row", False, query.page, 50), rows, empty, name)
+
+    return (
+        table("references", "Refers to", object_rows.REFERENCE_COLUMNS,
+              _Sliced(len(references), lambda a, b: objects.reference_rows(row, a, b)), "It refers to no other object."),
+        table("referrers", "Referrers", object_rows.REFERRER_COLUMNS,
+              _Sliced(len(referrers), lambda a, b: objects.referrer_rows(row, a, b)), "No object refers to it."),
+        Table("dominated", "Retains", object_rows.DOMINATED_COLUMNS, Query.unpaged(len(listed)), ListedRows(listed),
+              "Nothing else would be free without it.", "objects",
+              footnote=f", the biggest of {total:,}" if total > len(listed) else ""),
+    )  # fmt: skip
+
+
+@require_GET
+@with_index("retained")
+def retention(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
+    """The dominator tree, merged by type: icicle, tree, biggest objects, top holders."""
+    objects = object_rows.Objects(page.index, page.references)
+    tree = retained.MergedDominators(page.index, page.references)
+    if not objects.graph.built or not tree.rows:
+        return render(request, "retention/none.html", {"page": page, "frame": page.frame, "heading": "Retention",
+                                                       "reason": page.index.facts("retention").get("reason", "")})  # fmt: skip
+    at, level = _number(request, "at", tree.rows), _number(request, "level", 200)
+    branches, left = tree.below(at)
+    context: dict[str, Any] = {"page": page, "frame": page.frame, "branches": branches, "left": left, "level": level}
+    if request.GET.get("part") == "rows":
+        return render(request, "retention/tree_rows.html", context)
+    biggest = Table(
+        "biggest", "Biggest objects", retained.BIGGEST_COLUMNS, Query.unpaged(_MOST_BIGGEST),
+        ListedRows(retained.biggest_objects(objects, _MOST_BIGGEST, tree.live_bytes)), noun="objects",
+    )  # fmt: skip
+    holders = Table(
+        "holders", "Top holders", retained.HOLDER_COLUMNS, Query.unpaged(_MOST_BIGGEST),
+        ListedRows(retained.top_holders(page.index, page.references, objects, 50, tree.live_bytes)),
+        "No root keeps anything alive that no other root holds too.", "holders",
+    )  # fmt: skip
+    if file := export_response(request, page.file_name, biggest, holders):
+        return file
+    context |= {
+        "figure": tree.icicle(), "biggest": biggest, "holders": holders, "path": tree.path(at), "rows": tree.rows,
+        "says": retained.headline(page.index, page.references, objects.graph),
+        "facts": page.index.facts("retention"),
+    }  # fmt: skip
+    return render(request, "retention/retained.html", context)
+
+
+@require_GET
+@with_index("roots")
+def roots(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
+    """Roots by kind, by group, one by one."""
+    index, references = page.index, page.references
+    objects = object_rows.Objects(index, references)
+    if not objects.graph.built:
+        return render(request, "retention/none.html", {"page": page, "frame": page.frame, "heading": "Roots",
+                                                       "reason": index.facts("retention").get("reason", "")})  # fmt: skip
+    kind, group = _number(request, "kind", 64, -1), _number(request, "group", index.rows["root_groups"], -1)
+    live = int(index.facts("retention")["live"]["bytes"])
+    query = Query.read(request.GET.dict(), (), "")
+    rows = retained.RootRows(index, references, objects, kind, group, live)
+    fixed = tuple(Column(c.key, c.label, c.kind, c.unit, c.about, sortable=False) for c in retained.ROOT_COLUMNS)
+    listed = Table("roots", "Roots", fixed, Query(query.parameters, "retained", True, query.page, query.page_size), rows,
+                   "There are no such roots.", "roots", unfiltered_total=index.rows["roots"])  # fmt: skip
+    group_query = Query.read(request.GET.dict(), retained.GROUP_COLUMNS, "-retained")
+    groups = Table("groups", "Groups of roots", retained.GROUP_COLUMNS, Query(group_query.parameters, group_query.sort,
+                   group_query.descending, 1, 200), ListedRows(sorted_rows(retained.group_rows(index, references), group_query)),
+                   noun="groups")  # fmt: skip
+    if file := export_response(request, page.file_name, listed, groups):
+        return file
+    choices = [{"label": "All", "count": index.rows["roots"], "url": query.url(kind=None, group=None), "current": kind < 0}]
+    choices += [
+        {**one, "url": query.url(kind=one["kind"], group=None), "current": one["kind"] == kind}
+        for one in retained.kind_counts(index)
+    ]
+    return render(request, "retention/roots.html", {
+        "page": page, "frame": page.frame, "listed": listed, "groups": groups, "choices": choices,
+        "group": references.root_group(group) if group >= 0 else None, "all_url": query.url(group=None, kind=None),
+        "facts": index.facts("retention"),
+    })  # fmt: skip
+
+
+def _number(request: HttpRequest, name: str, behind: int, otherwise: int = 0) -> int:
+    """A row number out of the URL, below ``behind``."""
+    text = request.GET.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) < behind else otherwise
+
+
+urlpatterns = [
+    path("dumps/<uuid:dump_id>/objects/<slug:object_address>", one_object, name="dump-object"),
+    path("dumps/<uuid:dump_id>/retained", retention, name="dump-retained"),
+    path("dumps/<uuid:dump_id>/roots", roots, name="dump-roots"),
+]
