@@ -12,6 +12,7 @@ from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.graph.gc_descriptors import DescriptorTable
 from analysis.heap.type_table import TypeTable
+from analysis.index.retention import DEPENDENT
 from analysis.kernels import references as kernels
 from analysis.runtime.fields import Field
 
@@ -109,3 +110,13 @@ def word_numbers(types: TypeTable, descriptors: DescriptorTable) -> tuple[npt.ND
     elements = np.where((component > 0) & (descriptors.programs[:, 0] != kernels.NONE), np.maximum(component // _WORD, 1), 0)
     words = np.where(elements > 0, elements + 1, base // _WORD + 1)
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(words)[:-1]]), elements
+
+
+def fields_of_words(
+    numbers: npt.NDArray[np.int64], elements: npt.NDArray[np.int64], words: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(type, offset as in ``reference_slots`` or DEPENDENT) int64[n] of word numbers, by the arrays of ``word_numbers``."""
+    kind = np.searchsorted(numbers, words, "right") - 1
+    word = words - numbers[kind]
+    offset = np.where(elements[kind] > 0, (word - 1) * _WORD, word * _WORD)
+    return kind, np.where(word == 0, DEPENDENT, offset)

@@ -10,12 +10,11 @@ import numpy.typing as npt
 
 from analysis.graph.merged_tree import MergedTree
 from analysis.graph.retention import Retention
-from analysis.graph.slot_names import name_slots, word_numbers
-from analysis.index.retention import DEPENDENT, NOT_LIVE, ROOT_KINDS
+from analysis.graph.slot_names import fields_of_words, name_slots, word_numbers
+from analysis.index.retention import NOT_LIVE, ROOT_KINDS
 from analysis.index.store import IndexWriter
 from analysis.kernels import merge as kernels
 
-_WORD = 8
 _FIRST_BITS = 14
 _NO_KEY = np.uint64(2**64 - 1)
 
@@ -124,12 +123,10 @@ def _write_fields(writer: IndexWriter, retention: Retention) -> None:
     places, elements = word_numbers(retention.walked.types, retention.descriptors)
     key, counts, live = _count_fields(retention, places, elements)
     place, target = (key >> np.uint64(32)).astype(np.int64), (key & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    source = np.searchsorted(places, place, "right") - 1
-    word = place - places[source]
-    offset = np.where(elements[source] > 0, (word - 1) * _WORD, word * _WORD)
+    source, offset = fields_of_words(places, elements, place)
     order = np.lexsort((-counts.astype(np.int64), target))
     writer.table("field_references", {
-        "target_type": target[order], "source_type": source[order], "offset": np.where(word == 0, DEPENDENT, offset)[order],
+        "target_type": target[order], "source_type": source[order], "offset": offset[order],
         "references": counts[order], "live_references": live[order],
     })  # fmt: skip
 
