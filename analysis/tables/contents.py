@@ -6,9 +6,9 @@ import numpy as np
 
 from analysis.dump import Dump
 from analysis.graph.retention import Retention
+from analysis.graph.strings import Strings, find_holders, find_strings
 from analysis.heap.walk import HeapWalk
 from analysis.index.store import IndexWriter
-from analysis.insight.strings import Strings, find_holders, find_strings
 
 _LENGTH_BITS = 32
 

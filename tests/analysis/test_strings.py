@@ -10,8 +10,8 @@ import pytest
 
 from analysis.dump import Dump
 from analysis.graph.retention import Retention
+from analysis.graph.strings import Strings, find_holders, find_strings
 from analysis.heap.walk import HeapWalk
-from analysis.insight.strings import Strings, find_holders, find_strings
 from analysis.kernels import strings as kernels
 from tests.analysis.reference_dumps import ReferenceDump
 
