@@ -15,7 +15,7 @@ from analysis.index.store import IndexWriter
 from analysis.insight.execution import Execution
 from analysis.insight.findings import diagnose
 from analysis.insight.rules import RULES
-from analysis.tables.contents import write_strings
+from analysis.tables.contents import write_collections, write_strings
 from analysis.tables.crash import build_crash
 from analysis.tables.exceptions import write_exceptions
 from analysis.tables.facts import ENGINE_VERSION, build_coverage, build_summary
@@ -115,6 +115,7 @@ def _write_retention(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, c
         return None
     clock.within(0.9, "tables")
     write_retention(writer, retention)
+    retention.problems += write_collections(writer, dump, retention)
     writer.facts("retention", build_retention(retention, write_strings(writer, dump, walked, retention)))
     return retention
 

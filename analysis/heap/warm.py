@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from analysis.heap.type_table import TypeTable
-from analysis.kernels import headers
+from analysis.kernels import chains, headers
 from analysis.kernels import walk as kernels
 
 
@@ -31,4 +31,5 @@ def compile_kernels() -> float:
     kernels.group_by_type(nothing, np.empty(0, np.int64), nothing)
     none = np.empty(0, np.int64)
     headers.find_thin_locks(words, np.empty(0, np.uint64), none, none, none, none, nothing)
+    chains.count_chains(words, none, none, none, np.empty(0, np.uint64), 8, 0, none)
     return time.perf_counter() - began

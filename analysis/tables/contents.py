@@ -9,6 +9,7 @@ from analysis.graph.retention import Retention
 from analysis.graph.strings import Strings, find_holders, find_strings
 from analysis.heap.walk import HeapWalk
 from analysis.index.store import IndexWriter
+from analysis.insight.collections import find_collections
 
 _LENGTH_BITS = 32
 
@@ -42,3 +43,13 @@ def _write_lengths(writer: IndexWriter, strings: Strings) -> None:
     writer.table("string_lengths", {
         "lower": (1 << used) >> 1, "upper": (1 << used) - 1, "count": counts[used], "size": sizes[used].astype(np.int64),
     })  # fmt: skip
+
+
+def write_collections(writer: IndexWriter, dump: Dump, retention: Retention) -> list[str]:
+    """The table of collections; what could not be read, in words."""
+    found = find_collections(dump, retention)
+    writer.table("collections", {
+        "object": found.rows, "kind": found.kinds, "count": found.counts, "capacity": found.capacities,
+        "storage": found.storage,
+    })  # fmt: skip
+    return found.problems

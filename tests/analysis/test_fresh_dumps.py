@@ -9,9 +9,11 @@ import pytest
 
 from analysis.contracts.layout import bundled_layout
 from analysis.dump import Dump
+from analysis.graph.retention import Retention
 from analysis.limits import LIMITS
 from tests.analysis.comparison import RULES, Rule
 from tests.analysis.fresh_dumps import RECIPES, FreshDump, FreshDumps
+from tests.analysis.known_collections import known_collections
 from tests.analysis.reference_dumps import FRESH
 from tests.analysis.stack_comparison import LOCK_RULES, STACK_RULES
 
@@ -41,6 +43,13 @@ def test_nothing_is_amiss(made: FreshDump) -> None:
 def test_a_full_dump_is_read_by_its_own_descriptor(fresh_dumps: FreshDumps) -> None:
     dump = fresh_dumps.get("full").dump
     assert (dump.kind, dump.runtime.layout_source) == ("full", "the descriptor in this dump")
+
+
+def test_collections_of_every_kind_hold_what_the_program_put_in(fresh_dumps: FreshDumps) -> None:
+    made = fresh_dumps.get("shapes")
+    walked = made.dump.walk()
+    assert walked is not None
+    assert known_collections(made.dump, Retention(made.dump, walked)) == made.truth["known_collections"]
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -19,7 +19,7 @@ public static class Program
         int scale = int.Parse(arguments[2]);
         switch (scenario)
         {
-            case "shapes": Shapes.Build(); Emitted.Build(scale); Contexts.Build(); Values.Build(); break;
+            case "shapes": Shapes.Build(); Emitted.Build(scale); Contexts.Build(); Values.Build(); Collections.Build(); break;
             case "threads": case "waits": case "convoy": case "crowd": break;
             default: Console.Error.WriteLine($"unknown scenario {scenario}"); return 2;
         }
