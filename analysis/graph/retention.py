@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from analysis.dump import Dump
 from analysis.graph.gc_descriptors import DescriptorTable, read_descriptors
-from analysis.graph.label_sets import retained_by_label
+from analysis.graph.label_sets import LabelSets
 from analysis.graph.merged_tree import MergedTree, merge_tree
 from analysis.graph.references import ObjectPlaces, OutsideFields, References, find_references
 from analysis.graph.roots import Root, RootGroup, Roots, collect_roots
@@ -26,6 +27,7 @@ from analysis.runtime.handles import DEPENDENT_KIND
 
 #: Told how much of the work is done (0 to 1), and what comes next.
 Progress = Callable[[float, str], None]
+_THREADS = 2
 _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]
 
@@ -156,12 +158,6 @@ class Retention:
         np.cumsum(counts, out=self._incoming_offsets[1:])
         self._incoming: _U32 = np.empty(len(self.targets), np.uint32)
         kernels.reverse_edges(self.offsets, self.targets, nodes, self._incoming_offsets[:-1].copy(), self._incoming)
-        self.referrer_offsets: _U32 = np.empty(self.objects + 1, np.uint32)
-        self.referrers: _U32 = np.empty(self.references.count, np.uint32)
-        left = kernels.keep_object_sources(
-            self._incoming_offsets, self._incoming, self.objects, self.referrer_offsets, self.referrers
-        )
-        self.referrers = self.referrers[:left]
 
     @contextmanager
     def _named_slots_cut(self) -> Iterator[None]:
@@ -179,6 +175,13 @@ class Retention:
         yield
         self.targets[edges] = targets
         self._incoming[places] = sources
+        self._keep_referrers()
+
+    def _keep_referrers(self) -> None:
+        """What is left of the reversed graph: objects that refer to objects, in the same memory."""
+        left = kernels.keep_object_sources(self._incoming_offsets, self._incoming, self.objects)
+        self.referrer_offsets: _U32 = self._incoming_offsets[: self.objects + 1]
+        self.referrers: _U32 = self._incoming[:left]
         del self._incoming, self._incoming_offsets
 
     def _place_of_source(self, target: int, source: int) -> int:
@@ -240,12 +243,31 @@ class Retention:
         live = self.live
         order = finished[::-1].copy()
 
-        def retained_by(label_of_type: npt.NDArray[np.int64], count: int) -> tuple[_U64, bool]:
-            labels = self._nodes(NOT_LIVE)
-            labels[: self.objects] = label_of_type.astype(np.uint32)[columns.type]
-            return retained_by_label(self._incoming_offsets, self._incoming, order, labels, count, columns.size, self.oversize)
+        sets = LabelSets(self._incoming_offsets, self._incoming, order)
+        # Roots, groups and START stand behind the last object and have neither type nor size.
+        is_object = order < self.objects
+        rows = np.where(is_object, order, 0)
+        type_of, size_of = columns.type[rows], np.where(is_object, columns.size[rows], 0).astype(np.uint64)
+        for row, more in self.oversize.tolist():
+            size_of[order == row] += np.uint64(more)
 
-        self.type_retained, self.exact = retained_by(np.arange(kinds), kinds)
+        def retained_by(label_of_type: npt.NDArray[np.int64]) -> tuple[_U64, bool]:
+            labels = np.where(is_object, label_of_type.astype(np.uint32)[type_of], np.uint32(NOT_LIVE))
+            return sets.retained(labels, size_of, int(label_of_type.max()) + 1)
+
+        names = self._partition_names()
+        unique = {partition: sorted(set(found)) for partition, found in names.items()}
+        label_of = {"type": np.arange(kinds)}
+        for partition, found in names.items():
+            place = {name: row for row, name in enumerate(unique[partition])}
+            label_of[partition] = np.array([place[name] for name in found], np.int64)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            results = dict(zip(label_of, pool.map(retained_by, label_of.values()), strict=True))
+        self.type_retained = results["type"][0]
+        self.exact = all(exact for _, exact in results.values())
+        self.partitions: dict[str, tuple[list[str], npt.NDArray[np.int64], _U64]] = {
+            partition: (unique[partition], label_of[partition], results[partition][0]) for partition in names
+        }
         generations = columns.type[live].astype(np.int64) * 6 + columns.generation[live]
         self.live_count = np.bincount(generations, minlength=6 * kinds).reshape(kinds, 6)
         sizes = np.bincount(columns.type[live], columns.size[live].astype(np.float64), kinds)
@@ -253,14 +275,6 @@ class Retention:
         for row, more in self.oversize.tolist():
             if live[row]:
                 self.live_size[columns.type[row]] += np.uint64(more)
-        self.partitions: dict[str, tuple[list[str], npt.NDArray[np.int64], _U64]] = {}
-        for partition, names in self._partition_names().items():
-            unique = sorted(set(names))
-            place = {name: row for row, name in enumerate(unique)}
-            label = np.array([place[name] for name in names], np.int64)
-            retained, exact = retained_by(label, len(unique))
-            self.exact &= exact
-            self.partitions[partition] = unique, label, retained
 
     def _partition_names(self) -> dict[str, list[str]]:
         """Namespace and assembly of each type."""

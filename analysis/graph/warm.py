@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.graph.label_sets import retained_by_label
+from analysis.graph.label_sets import LabelSets
 from analysis.graph.merged_tree import merge_tree
 from analysis.graph.references import ObjectPlaces
 from analysis.kernels import graph, merge, references, strings
@@ -29,14 +29,14 @@ def compile_graph_kernels() -> float:
     graph.count_incoming(targets, 0, 1, counts)
     incoming_offsets, incoming = np.array([0, 1, 1], np.uint32), np.array([1], np.uint32)
     graph.reverse_edges(offsets, targets, _NODES, incoming_offsets[:-1].copy(), incoming)
-    graph.keep_object_sources(incoming_offsets, incoming, 1, np.empty(2, np.uint32), np.empty(1, np.uint32))
+    graph.keep_object_sources(incoming_offsets.copy(), incoming.copy(), 1)
     parents, order = np.full(_NODES, NOWHERE, np.uint32), np.zeros(_NODES, np.uint32)
     graph.search_breadth_first(offsets, targets, 1, parents, order)
     parents[1] = 1
     finished, dominator = _warm_dominators(offsets, targets, incoming_offsets, incoming)
     graph.group_by_dominator(dominator, 1, offsets[:-1].copy(), np.zeros(1, np.uint32))
     sizes, beyond, labels = np.array([24], np.uint32), np.zeros((0, 2), np.uint64), np.zeros(_NODES, np.uint32)
-    retained_by_label(incoming_offsets, incoming, finished[::-1].copy(), labels, 1, sizes, beyond)
+    LabelSets(incoming_offsets, incoming, finished[::-1].copy()).retained(labels, np.zeros(_NODES, np.uint64), 1)
     merge_tree(order, parents, labels, sizes, beyond, 1)
     _warm_fields(offsets, targets, parents)
     _warm_strings(offsets, targets)

@@ -6,7 +6,7 @@ far below zero, so that sums and differences with it are no counts either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ _MARK_BITS = np.uint64(7)
 _NUMBERS = ("Boolean", "Int32", "Int64")
 _REFERENCES = ("Class", "Object", "String", "SZArray", "Array")
 #: Elements of arrays and links of chains that are looked at in all.
-_MOST_STEPS = 1 << 24
+_MOST_STEPS, _STEPS_AT_ONCE = 1 << 24, 1 << 20
 _Objects = npt.NDArray[np.uint64]
 _Numbers = npt.NDArray[np.int64]
 
@@ -69,21 +69,28 @@ class FieldColumns:
         length = (words & np.uint64(0xFFFFFFFF)).astype(np.int64)
         return np.where(arrays == 0, 0, np.where(captured, length, UNREAD))
 
-    def elements(self, arrays: _Objects, counts: _Numbers, field: str = "") -> tuple[_Numbers, _Numbers, npt.NDArray[np.bool_]]:
-        """The first ``counts`` elements of each array, or one field of them: (row of ``arrays``, value) of each, and which
-        rows were read. Values are words, or 32-bit numbers where the element is one."""
+    def add_up(
+        self, arrays: _Objects, counts: _Numbers, field: str = "", value: Callable[[_Numbers], _Numbers] = np.array
+    ) -> _Numbers:
+        """Sum of ``value`` over the first ``counts`` elements of each array, or over one field of them. Elements come as
+        words, or as 32-bit numbers where they are such."""
         stride, offset = self._element(arrays, field)
-        read = (counts >= 0) & (stride > 0)
-        taken = np.where(read, counts, 0)
-        read &= np.cumsum(taken) <= _MOST_STEPS
-        taken = np.where(read, taken, 0)
-        rows = np.repeat(np.arange(len(arrays)), taken)
-        position = np.arange(len(rows)) - np.repeat(np.cumsum(taken) - taken, taken)
-        places = arrays.astype(np.int64)[rows] + self._first_element + offset[rows] + position * stride[rows]
-        words, captured = self._words(places)
-        read[rows[~captured]] = False
-        low = (words >> (8 * (places & 7)).astype(np.uint64)).astype(np.uint32).view(np.int32)
-        return rows, np.where(stride[rows] == PRIMITIVE_SIZES["Int32"], low, words.view(np.int64)), read
+        read = (counts >= 0) & (counts <= self.lengths(arrays)) & (stride > 0)
+        ends = np.cumsum(np.where(read, counts, 0))
+        read &= ends <= _MOST_STEPS
+        found = np.where(read, 0, UNREAD).astype(np.int64)
+        rows = np.flatnonzero(read & (counts > 0))
+        for part in np.split(rows, np.flatnonzero(np.diff(ends[rows] // _STEPS_AT_ONCE)) + 1):
+            taken = counts[part]
+            position = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
+            first = arrays[part].astype(np.int64) + self._first_element + offset[part]
+            places = np.repeat(first, taken) + position * np.repeat(stride[part], taken)
+            words, captured = self._words(places)
+            low = (words >> (8 * (places & 7)).astype(np.uint64)).astype(np.uint32).view(np.int32)
+            is_number = np.repeat(stride[part] == PRIMITIVE_SIZES["Int32"], taken)
+            values = np.where(captured, value(np.where(is_number, low, words.view(np.int64))), UNREAD)
+            found[part] = np.bincount(np.repeat(np.arange(len(part)), taken), values, len(part)).astype(np.int64)
+        return found
 
     def chain_lengths(self, firsts: _Objects, name: str) -> _Numbers:
         """Objects from the first one on, each referring to the next by the field ``name``."""

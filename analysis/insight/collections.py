@@ -93,7 +93,7 @@ def _living_handles(retention: Retention) -> _Objects:
 
 
 #: Count of an object that belongs to another one of its kind and is no collection of its own.
-_PART = UNREAD * 2
+_PART = UNREAD * 64
 
 
 def _without_end(objects: _Objects) -> _Numbers:
@@ -148,9 +148,8 @@ def _concurrent_dictionary(fields: FieldColumns, objects: _Objects) -> _Filling:
     """The sum of what lies under each lock."""
     tables = fields.references(objects, "_tables")
     per_lock = fields.references(tables, "_countPerLock")
-    rows, counts, read = fields.elements(per_lock, fields.lengths(per_lock))
-    total = np.bincount(rows, counts, len(objects)).astype(np.int64)
-    return np.where(read & (tables != NO_OBJECT), total, UNREAD), _without_end(objects), fields.references(tables, "_buckets")
+    count = fields.add_up(per_lock, fields.lengths(per_lock))
+    return count, _without_end(objects), fields.references(tables, "_buckets")
 
 
 def _memory_cache(fields: FieldColumns, objects: _Objects) -> _Filling:
@@ -237,9 +236,9 @@ def _weak_table(living: _Objects, fields: FieldColumns, objects: _Objects) -> _F
     """Entries whose key is still there; the table keeps those whose key is gone until it grows."""
     container = fields.references(objects, "_container")
     entries = fields.references(container, "_entries")
-    rows, handles, read = fields.elements(entries, fields.numbers(container, "_firstFreeEntry"), "depHnd")
-    alive = np.bincount(rows, np.isin(handles.view(np.uint64), living), len(objects)).astype(np.int64)
-    return np.where(read, alive, UNREAD), fields.lengths(entries), entries
+    used = fields.numbers(container, "_firstFreeEntry")
+    alive = fields.add_up(entries, used, "depHnd", lambda handles: np.isin(handles.view(np.uint64), living).astype(np.int64))
+    return alive, fields.lengths(entries), entries
 
 
 #: Kind, type as metadata names it, how it is read.

@@ -207,14 +207,15 @@ def group_by_dominator(named, start, cursor, grouped):
 
 
 @kernel
-def keep_object_sources(offsets, sources, objects, new_offsets, new_sources):
-    """Rows of a reversed graph without sources that are no objects; how many are left."""
-    written = 0
+def keep_object_sources(offsets, sources, objects):
+    """Leave sources that are no objects out of the first rows of a reversed graph, in place; how many are left."""
+    written, begin = 0, offsets[0]
     for node in range(objects):
-        new_offsets[node] = written
-        for edge in range(offsets[node], offsets[node + 1]):
+        end = offsets[node + 1]
+        for edge in range(begin, end):
             if sources[edge] < objects:
-                new_sources[written] = sources[edge]
+                sources[written] = sources[edge]
                 written += 1
-    new_offsets[objects] = written
+        begin = end
+        offsets[node + 1] = written
     return written

@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.kernels.compile import kernel
 from analysis.kernels.graph import NOWHERE
+from analysis.kernels.instructions import prefetch
 
 #: Rows of ``state``: sets made, labels stored, whether room ran out (results are then lower bounds).
 SETS, LABELS, FULL = range(3)
@@ -18,46 +19,119 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 _HALF, _ONE = np.uint64(32), np.uint64(1)
 LARGEST_SET = 1024
+_MIX = np.uint64(29)
+_FAR, _NEAR, _NEXT = 32, 16, 8
 _JOIN = np.uint64(1) << np.uint64(63)
 
 
 @kernel
-def find_label_sets(
-    offsets, sources, order, labels, found, firsts, sizes, stored, known, memo, results, scratch, state, most_passes
-):  # fmt: skip
-    """Set of each node's groups. offsets, sources: the reversed graph · order uint32[n]: live nodes in reverse postorder,
-    START first · labels uint32[nodes], NOWHERE for none · found uint32[nodes] is filled (NOWHERE: not reached).
+def rows_in_order(offsets, sources, order, places, new_offsets, new_sources):
+    """The reversed graph with nodes named by their place in ``order``; how many edges it has.
 
-    firsts int64[sets], sizes int32[sets], stored uint32[room]: contents of the sets · known uint32[2**a] (NOWHERE at first),
-    memo uint64[2**b] (all ones), results uint32[2**b], scratch uint32[1024] · state int64[3]. How many passes it took.
+    offsets, sources: by node · order uint32[n]: live nodes in reverse postorder, START first · places uint32[nodes], NOWHERE
+    at first · new_offsets uint32[n + 1] and new_sources uint32[edges] are filled. Neighbours in the order lie close together
+    in memory, which makes every later pass several times as fast.
     """
-    found[order[0]] = 0
+    for place in range(order.size):
+        places[order[place]] = place
+    written = 0
+    for place in range(order.size):
+        if place + _FAR < order.size:
+            prefetch(offsets, np.int64(order[place + _FAR]))
+        if place + _NEAR < order.size:
+            prefetch(sources, np.int64(offsets[order[place + _NEAR]]))
+        if place + _NEXT < order.size:
+            prefetch(places, np.int64(sources[offsets[order[place + _NEXT]]]))
+        node = order[place]
+        new_offsets[place] = written
+        for edge in range(offsets[node], offsets[node + 1]):
+            source = places[sources[edge]]
+            if source != NOWHERE:
+                new_sources[written] = source
+                written += 1
+    new_offsets[order.size] = written
+    return written
+
+
+@kernel
+def find_label_sets(
+    offsets, sources, labels, found, firsts, sizes, stored, known, memo, results, scratch, later, state, most_passes
+):  # fmt: skip
+    """Set of each node's groups; nodes are named by their place in reverse postorder, START first. How many passes it took.
+
+    offsets, sources: the reversed graph · labels uint32[nodes], NOWHERE for none · found uint32[nodes], NOWHERE at first
+    firsts int64[sets], sizes int32[sets], stored uint32[room]: contents of the sets · known uint32[2**a] (NOWHERE at first),
+    memo uint64[2**b] (all ones), results uint32[2**b], scratch uint32[1024], later uint32[nodes] · state int64[3].
+    """
+    found[0] = 0
     firsts[0], sizes[0] = 0, 0
     state[SETS] = 1
+    mask = np.uint64(memo.size - 1)
     passes, changed = 0, True
     while changed and passes < most_passes:
         changed = False
         passes += 1
-        for place in range(1, order.size):
-            node = order[place]
-            common = np.int64(-1)
+        waiting = 0
+        for node in range(1, labels.size):
+            # Handing a dozen arrays to a function takes longer than all this: only steps not done before are left to one.
+            common, open_ends = np.int64(-1), False
             for edge in range(offsets[node], offsets[node + 1]):
-                other = found[sources[edge]]
+                other = np.int64(found[sources[edge]])
                 if other == NOWHERE:
-                    continue
-                if other == common:
-                    continue
-                if common < 0:
-                    common = np.int64(other)
-                elif common > 0:
-                    common = meet(common, np.int64(other), firsts, sizes, stored, known, memo, results, scratch, state)
+                    open_ends = True
+                elif common < 0:
+                    common = other
+                elif other != common and common != 0:
+                    key = (np.uint64(min(common, other)) << _HALF) | np.uint64(max(common, other))
+                    slot = ((key ^ (key >> _MIX)) * _MULTIPLIER) & mask
+                    if memo[slot] == key:
+                        common = np.int64(results[slot])
+                    else:
+                        common = meet(common, other, firsts, sizes, stored, known, memo, results, scratch, state)
             result = common
             if labels[node] != NOWHERE:
-                result = join(common, labels[node], firsts, sizes, stored, known, memo, results, scratch, state)
-            if found[node] != result:
-                found[node] = result
+                key = _JOIN | (np.uint64(common) << _HALF) | np.uint64(labels[node])
+                slot = ((key ^ (key >> _MIX)) * _MULTIPLIER) & mask
+                if memo[slot] == key:
+                    result = np.int64(results[slot])
+                else:
+                    result = join(common, labels[node], firsts, sizes, stored, known, memo, results, scratch, state)
+            # In the first pass nothing was known before, so nothing can have changed.
+            if found[node] != NOWHERE and found[node] != result:
                 changed = True
+            found[node] = result
+            # A predecessor that comes later in the order may still take labels away: such nodes are looked at again.
+            if open_ends:
+                later[waiting] = node
+                waiting += 1
+        for place in range(waiting):
+            result, _ = solve(
+                later[place], offsets, sources, labels, found, firsts, sizes, stored, known, memo, results, scratch, state
+            )  # fmt: skip
+            if found[later[place]] != result:
+                changed = True
+                break
     return passes
+
+
+@kernel
+def solve(node, offsets, sources, labels, found, firsts, sizes, stored, known, memo, results, scratch, state):
+    """The set of one node from those of its predecessors, and whether one of them had none yet."""
+    common, open_ends = np.int64(-1), False
+    for edge in range(offsets[node], offsets[node + 1]):
+        other = found[sources[edge]]
+        if other == NOWHERE:
+            open_ends = True
+            continue
+        if other == common:
+            continue
+        if common < 0:
+            common = np.int64(other)
+        elif common > 0:
+            common = meet(common, np.int64(other), firsts, sizes, stored, known, memo, results, scratch, state)
+    if labels[node] != NOWHERE:
+        common = join(common, labels[node], firsts, sizes, stored, known, memo, results, scratch, state)
+    return common, open_ends
 
 
 @kernel
@@ -123,8 +197,7 @@ def join(number, label, firsts, sizes, stored, known, memo, results, scratch, st
 def remembered(memo, key):
     """Slot of a step done before, or the one to remember it in. A full table gives its last slot tried."""
     mask = np.uint64(memo.size - 1)
-    mixed = key ^ (key >> np.uint64(29))
-    slot = (mixed * _MULTIPLIER) & mask
+    slot = ((key ^ (key >> _MIX)) * _MULTIPLIER) & mask
     for _ in range(16):
         if memo[slot] == key or memo[slot] == _EMPTY:
             return slot
@@ -175,14 +248,10 @@ def intern(labels, count, firsts, sizes, stored, known, state):
 
 
 @kernel
-def add_up_sets(found, sizes_of_objects, extra, set_bytes):
-    """Bytes of the objects with each set. extra uint64[n, 2]: object and bytes beyond its entry in sizes."""
-    for node in range(sizes_of_objects.size):
-        if found[node] != NOWHERE:
-            set_bytes[found[node]] += sizes_of_objects[node]
-    for place in range(extra.shape[0]):
-        if found[extra[place, 0]] != NOWHERE:
-            set_bytes[found[extra[place, 0]]] += extra[place, 1]
+def add_up_sets(found, sizes, set_bytes):
+    """Bytes of the objects with each set. sizes uint64[nodes]."""
+    for node in range(found.size):
+        set_bytes[found[node]] += sizes[node]
 
 
 @kernel

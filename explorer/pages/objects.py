@@ -55,6 +55,16 @@ class Hop:
     object: bool
 
 
+def slot_name(index: Index, kind: int, offset: int) -> str:
+    """Name of the field at an offset of a type (of an array: of its element); empty where it has none."""
+    types = index.column("reference_slots", "type")
+    first, last = np.searchsorted(types, [kind, kind + 1]).tolist()
+    place = first + int(np.searchsorted(index.column("reference_slots", "offset")[first:last], offset))
+    if place >= last or int(index.column("reference_slots", "offset")[place]) != offset:
+        return ""
+    return visible(str(index.text("reference_slots", "name")[place]), 200)
+
+
 class Objects:
     """Objects of one dump by row, as one viewer may see them."""
 
@@ -107,19 +117,11 @@ class Objects:
         kind = self.type_of(row)
         element = int(self.index.column("types", "component_size")[kind])
         if not element:
-            return self._slot_name(kind, slot * _WORD) or f"+0x{slot * _WORD:x}"
+            return slot_name(self.index, kind, slot * _WORD) or f"+0x{slot * _WORD:x}"
         base = int(self.index.column("types", "base_size")[kind]) - _WORD
         place, offset = divmod(slot * _WORD - base, max(element, _WORD))
-        name = self._slot_name(kind, offset)
+        name = slot_name(self.index, kind, offset)
         return f"[{place}].{name}" if name else f"[{place}]"
-
-    def _slot_name(self, kind: int, offset: int) -> str:
-        types = self.index.column("reference_slots", "type")
-        first, last = np.searchsorted(types, [kind, kind + 1]).tolist()
-        place = first + int(np.searchsorted(self.index.column("reference_slots", "offset")[first:last], offset))
-        if place >= last or int(self.index.column("reference_slots", "offset")[place]) != offset:
-            return ""
-        return visible(str(self.index.text("reference_slots", "name")[place]), 200)
 
     def field_between(self, source: int, target: int) -> str:
         """The first field of one object that refers to another."""
@@ -152,14 +154,14 @@ class Objects:
     def reference_rows(self, row: int, start: int, stop: int) -> list[Mapping[str, Any]]:
         targets, slots = self.graph.references(row)
         return [
-            {"field": self.field(row, slot), **self._object_row(target)}
+            {"field": self.field(row, slot), **self.row(target)}
             for target, slot in zip(targets[start:stop].tolist(), slots[start:stop].tolist(), strict=True)
         ]
 
     def referrer_rows(self, row: int, start: int, stop: int) -> list[Mapping[str, Any]]:
         sources = self.graph.referrers(row)[start:stop].tolist()
         return [
-            {"field": self.field_between(source, row), "live": self.graph.parent(source) is not None, **self._object_row(source)}
+            {"field": self.field_between(source, row), "live": self.graph.parent(source) is not None, **self.row(source)}
             for source in sources
         ]
 
@@ -168,12 +170,11 @@ class Objects:
         below = self.graph.dominated(node)
         below = below[below < self.graph.objects]
         retained = self.index.column("retention", "retained")[below]
-        chosen = (
-            np.argsort(-retained.astype(np.int64), kind="stable")[:most] if len(below) <= most * 50 else _largest(retained, most)
-        )
-        return [self._object_row(int(below[place])) for place in chosen], len(below)
+        chosen = _largest(retained, most)
+        return [self.row(int(below[place])) for place in chosen], len(below)
 
-    def _object_row(self, row: int) -> dict[str, Any]:
+    def row(self, row: int) -> dict[str, Any]:
+        """Object, type and retained size as cells."""
         name = self.type_name(row)
         url = self._references.url("dump-type", self.type_of(row))
         return {"object": self.link(row), "type_name": Link(name, url), "retained": self.graph.retained(row)}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis.index.graph import Graph
-from analysis.index.retention import ROOT_KINDS, STACK, STATIC, THREAD_STATIC
+from analysis.index.retention import ROOT_KINDS, STACK
 from analysis.index.store import Index
 from explorer import charts
 from explorer.pages.names import visible
@@ -22,7 +22,9 @@ from explorer.pages.references import Piece, References
 from explorer.pages.tables import Column, Link
 
 _FRAMEWORK = ("System.", "Microsoft.", "Internal.", "Interop.")
-_MOST_BRANCHES = 200
+_MOST_BRANCHES = 40
+#: An object that retains this share of the live heap is worth the first sentence.
+_STANDS_OUT = 0.05
 
 BIGGEST_COLUMNS = (
     Column("object", "Object", "text", sortable=False),
@@ -187,7 +189,7 @@ def biggest_objects(objects: Objects, most: int, live_bytes: int) -> list[Mappin
             heapq.heappush(queue, (-max(graph.retained(child), 1 << 62), child))
     sizes = objects.index.object_sizes(np.array(found, np.int64))
     return [
-        {**objects._object_row(row), "size": int(size), "share": (graph.retained(row), live_bytes)}
+        {**objects.row(row), "row": row, "size": int(size), "share": (graph.retained(row), live_bytes)}
         for row, size in zip(found, sizes, strict=True)
     ]
 
@@ -249,26 +251,20 @@ def group_rows(index: Index, references: References) -> list[dict[str, Any]]:
     return rows
 
 
-def headline(index: Index, references: References, graph: Graph) -> list[Piece]:
-    """What the page says first: the holder that keeps most, or that nothing stands out."""
+def headline(index: Index, references: References, graph: Graph, biggest: list[Mapping[str, Any]]) -> list[Piece]:
+    """What the page says first: the object that retains most and the root it hangs on."""
     live = int(index.facts("retention")["live"]["bytes"])
-    retained = index.column("roots", "retained")
     pieces = [Piece(f"{readable_bytes(live)} are live. ")]
-    if not len(retained) or not live:
+    if not biggest:
         return pieces
-    row = int(np.argmax(retained))
-    share = int(retained[row]) / live
-    if share < 0.05:
-        return [
-            *pieces,
-            Piece("No root keeps more than a twentieth of it alone: it hangs on many, or is held twice."),
-        ]
-    kind = int(index.column("roots", "kind")[row])
-    word = "The thread static " if kind == THREAD_STATIC else "The root " if kind != STATIC else "The static field "
-    target = references.object(int(index.column("roots", "object")[row]))
+    row, retained = biggest[0]["row"], biggest[0]["retained"]
+    if retained < _STANDS_OUT * live:
+        return [*pieces, Piece("No single object retains more than a twentieth of it: memory hangs on many.")]
+    way = graph.root_path(row)
+    by = [references.root(node - graph.objects) for node in way if graph.node(node).table == "roots"]
     return [
-        *pieces, Piece(word), references.root(row), Piece(f" alone keeps {readable_bytes(int(retained[row]))} of it, "),
-        Piece(f"{percent(int(retained[row]), live)} %, through "), target, Piece("."),
+        *pieces, references.object(row), Piece(f" alone retains {readable_bytes(retained)} of it, "),
+        Piece(f"{percent(retained, live)} %; it is kept alive by "), *by, Piece("."),
     ]  # fmt: skip
 
 

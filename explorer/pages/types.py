@@ -99,6 +99,11 @@ class TypeCatalogue:
     def heap_size(self) -> int:
         return int(self.size.sum())
 
+    @property
+    def has_graph(self) -> bool:
+        """Whether references were followed, so that live objects and retained sizes are known."""
+        return self.total > 0 and self.index.rows["retained_types"] == self.total
+
     @cached_property
     def count_of_objects(self) -> int:
         return int(self.count.sum())
@@ -129,6 +134,8 @@ class TypeCatalogue:
         for each in GENERATION_LIST:
             if sort == each.slug:
                 return self.size_by_generation[:, each.number]
+        if sort in ("live_count", "retained"):
+            return np.asarray(self.index.column("retained_types", sort), np.int64)
         if sort == "largest":
             return np.asarray(self.index.column("types", "largest"), np.int64)
         counts, sizes = self.shown(generation)
@@ -219,9 +226,16 @@ class TypeRows:
             "average": round(size / count) if count else None,
             "largest": int(index.column("types", "largest")[type_id]),
             "mix": by_generation,
+            **self._retention(type_id),
             "method_table": int(index.column("types", "method_table")[type_id]),
             **{each.slug: by_generation[each.number] for each in GENERATION_LIST},
         }
+
+    def _retention(self, type_id: int) -> dict[str, int]:
+        if not self._types.has_graph:
+            return {}
+        index = self._types.index
+        return {name: int(index.column("retained_types", name)[type_id]) for name in ("live_count", "live_size", "retained")}
 
 
 def type_columns(types: TypeCatalogue, generation: Generation | None, numbers: bool) -> tuple[Column, ...]:
@@ -241,6 +255,13 @@ def type_columns(types: TypeCatalogue, generation: Generation | None, numbers: b
     else:
         share = Column("share", "Share", "share", "% of heap", "Part of all bytes on the heap", sortable=False, exported=False)
         mix = Column("mix", "Generations", "mix", about="Where the bytes are", sortable=False, exported=False)
+        if types.has_graph:
+            columns += [
+                Column("live_count", "Live", "number", about="Objects that a root keeps alive"),
+                Column("retained", "Retained", "number", "B", "What would be free without all objects of this type"),
+                Column("live_size", "Live size", "hidden", "B"),
+            ]
+            largest = replace(largest, kind="hidden")
         columns += [share, largest, mix, *(Column(each.slug, each.label, "hidden", "B") for each in present)]
     return (
         *columns,

@@ -18,6 +18,7 @@ from explorer.pages.generations import BY_SLUG
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
 from explorer.pages.tables import ListedRows, Query, Table, allowed_columns
+from explorer.pages.type_retention import type_retention
 from explorer.pages.types import TypeCatalogue, TypeFilter, TypeRows, catalogue, type_columns, type_rows_at
 from explorer.views.dump_page import DumpPage, with_index
 
@@ -198,6 +199,7 @@ def one_type(request: HttpRequest, page: DumpPage, type_id: int) -> HttpResponse
         "fields": fields,
         "statics": statics,
         "near": near,
+        "retention": type_retention(index, page.references, type_id) if found.has_graph else None,
     }
     return render(request, "heap/type.html", context)
 

@@ -19,7 +19,7 @@ from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, sorted
 from explorer.views.dump_page import DumpPage, with_index
 
 _ADDRESS = re.compile("(0[xX])?[0-9a-fA-F]{1,16}")
-_MOST_DOMINATED, _MOST_BIGGEST = 100, 100
+_MOST_DOMINATED, _MOST_BIGGEST = 100, 30
 
 
 @dataclass(frozen=True)
@@ -98,20 +98,21 @@ def retention(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     context: dict[str, Any] = {"page": page, "frame": page.frame, "branches": branches, "left": left, "level": level}
     if request.GET.get("part") == "rows":
         return render(request, "retention/tree_rows.html", context)
+    found = retained.biggest_objects(objects, _MOST_BIGGEST, tree.live_bytes)
     biggest = Table(
         "biggest", "Biggest objects", retained.BIGGEST_COLUMNS, Query.unpaged(_MOST_BIGGEST),
-        ListedRows(retained.biggest_objects(objects, _MOST_BIGGEST, tree.live_bytes)), noun="objects",
+        ListedRows(found), noun="objects",
     )  # fmt: skip
     holders = Table(
         "holders", "Top holders", retained.HOLDER_COLUMNS, Query.unpaged(_MOST_BIGGEST),
-        ListedRows(retained.top_holders(page.index, page.references, objects, 50, tree.live_bytes)),
+        ListedRows(retained.top_holders(page.index, page.references, objects, _MOST_BIGGEST, tree.live_bytes)),
         "No root keeps anything alive that no other root holds too.", "holders",
     )  # fmt: skip
     if file := export_response(request, page.file_name, biggest, holders):
         return file
     context |= {
         "figure": tree.icicle(), "biggest": biggest, "holders": holders, "path": tree.path(at), "rows": tree.rows,
-        "says": retained.headline(page.index, page.references, objects.graph),
+        "says": retained.headline(page.index, page.references, objects.graph, found),
         "facts": page.index.facts("retention"),
     }  # fmt: skip
     return render(request, "retention/retained.html", context)

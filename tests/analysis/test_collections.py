@@ -16,6 +16,7 @@ from analysis.runtime.named_fields import NamedFields
 
 #: Objects of one kind that are read one by one.
 _COMPARED = 3_000
+_LARGE_HEAP = 60_000
 _Counter = Callable[[NamedFields, int], int]
 
 
@@ -128,3 +129,26 @@ def test_a_collection_with_impossible_numbers_is_named(dump: Dump, retention: Re
     for field_ in dataclasses.fields(Collections)[:-1]:
         before, after = getattr(found, field_.name), getattr(damaged, field_.name)
         assert np.array_equal(np.delete(before, lists[0]), after)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damage_never_ends_the_reading(seed: int, dump: Dump, retention: Retention, found: Collections) -> None:
+    """One word of the heap in a hundred is anything: zero, another word of the heap, or noise."""
+    if retention.objects > _LARGE_HEAP:
+        pytest.skip("a heap too large to damage")
+    captured, intact = retention.walked.captured, retention.walked.captured.words
+    random = np.random.default_rng(seed)
+    damaged = intact.copy()
+    places = random.integers(0, len(damaged), len(damaged) // 100)
+    noise = random.integers(0, 2**64, len(places), np.uint64, endpoint=False)
+    other = intact[random.integers(0, len(intact), len(places))]
+    damaged[places] = np.choose(random.integers(0, 3, len(places)), [np.zeros_like(noise), other, noise])
+    damaged.flags.writeable = False
+    captured.words = damaged
+    try:
+        torn = find_collections(dump, retention)
+    finally:
+        captured.words = intact
+    assert np.isin(torn.rows, retention.walked.columns.type.nonzero()[0]).all()
+    assert np.all((torn.counts >= 0) & (torn.counts <= torn.capacities))
+    assert len(torn.rows) > len(found.rows) // 2

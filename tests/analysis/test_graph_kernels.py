@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from analysis.graph.label_sets import retained_by_label
+from analysis.graph.label_sets import LabelSets
 from analysis.graph.merged_tree import merge_tree
 from analysis.graph.references import ObjectPlaces
 from analysis.kernels import graph as kernels
@@ -117,9 +117,8 @@ def test_what_a_group_retains_is_what_becomes_unreachable_without_all_of_it(seed
     labels = rng.integers(0, groups, graph.nodes).astype(np.uint32)
     labels[0] = NOWHERE
     _, _, order = graph.dominators()
-    retained, exact = retained_by_label(
-        graph.incoming_offsets, graph.incoming, order, labels, groups, graph.sizes, _NOTHING
-    )  # fmt: skip
+    sets = LabelSets(graph.incoming_offsets, graph.incoming, order)
+    retained, exact = sets.retained(labels[order], graph.sizes[order].astype(np.uint64), groups)
     reached = graph.reached()
     for group in range(groups):
         left = graph.reached(frozenset(np.flatnonzero(labels == group).tolist()))

@@ -69,7 +69,7 @@ def test_references_of_every_sampled_object_equal(reference: ReferenceDump, rete
         targets = retention.targets[part][retention.slots[part] < 0xFFFFFFFE]
         assert len(targets) == sample["ref_count"], sample["address"]
         if len(sample.get("refs", ())) == sample["ref_count"]:
-            assert sorted(map(hex, address[targets].tolist())) == sorted(sample["refs"]), sample["address"]
+            assert sorted(map(hex, address[targets].tolist())) == sorted(sample.get("refs", ())), sample["address"]
 
 
 def test_handles_equal(reference: ReferenceDump, dump: Dump, retention: Retention) -> None:

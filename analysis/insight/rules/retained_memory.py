@@ -32,14 +32,17 @@ _FEWEST = 500
 #: So much of what the holder retains must hang on its children, one by one, for them to be the accumulation.
 _IN_CHILDREN = 0.5
 _MOST = 3
+_DEEPEST = 1000
 _EVENT_BASES = ("System.MulticastDelegate", "System.Delegate")
 
 
 @dataclass(frozen=True, slots=True)
 class Accumulation:
-    """``holder``: the object on which it hangs; ``type``: row of the type that has accumulated, ``count`` objects of it below."""
+    """``collection``: the object they hang on, ``holder`` the outermost one that is reached through nothing else; ``type``: row
+    of the type that has accumulated, ``count`` objects of it."""
 
     holder: int
+    collection: int
     retained: int
     type: int
     count: int
@@ -79,33 +82,39 @@ def find_accumulations(retention: Retention, least: int) -> Iterator[Accumulatio
             pending += grouped[offsets[node] : offsets[node + 1]].tolist()
     holders = [node for node in objects if int(retention.retained[node]) >= least]
     for holder in sorted(holders, key=lambda node: -int(retention.retained[node])):
-        point = holder
-        for _ in range(1000):
+        point = collection = holder
+        for _ in range(_DEEPEST):
             children = grouped[offsets[point] : offsets[point + 1]]
             sizes = retention.retained[children]
             if not len(children) or int(sizes.max()) < least * _IN_CHILDREN:
                 break
             point = int(children[int(sizes.argmax())])
-        found = _accumulated(retention, holder, grouped[offsets[point] : offsets[point + 1]])
+            # A collection is called by its own name, not by that of the array in it.
+            collection = collection if _is_array(retention, point) else point
+        found = _accumulated(retention, holder, collection, grouped[offsets[point] : offsets[point + 1]])
         if found:
             yield found
 
 
-def _accumulated(retention: Retention, holder: int, children: np.ndarray) -> Accumulation | None:
+def _is_array(retention: Retention, node: int) -> bool:
+    return bool(retention.walked.types.component_size[retention.walked.columns.type[node]])
+
+
+def _accumulated(retention: Retention, holder: int, collection: int, children: np.ndarray) -> Accumulation | None:
     kinds = retention.walked.columns.type[children]
     sizes = np.bincount(kinds, retention.retained[children].astype(np.float64)) if len(children) else np.zeros(1)
     counts = np.bincount(kinds) if len(children) else np.zeros(1)
     largest = int(sizes.argmax())
-    retained = int(retention.retained[holder])
+    retained = int(retention.retained[collection])
     if counts[largest] < _FEWEST or sizes[largest] < _IN_CHILDREN * retained:
         return None
-    return Accumulation(holder, retained, largest, int(counts[largest]))
+    return Accumulation(holder, collection, retained, largest, int(counts[largest]))
 
 
 def _finding(execution: Execution, retention: Retention, found: Accumulation, live_bytes: int) -> Finding:
     share = found.retained / max(live_bytes, 1)
-    held_by, evidence = _held_by(retention, found.holder)
-    what = heap_object(found.holder)
+    held_by, evidence = _held_by(retention, found.collection)
+    what = heap_object(found.collection)
     words = f"{found.retained / 1e6:,.1f} MB, {share:.0%} of the live heap: {found.count:,} "
     return Finding(
         severity=Severity.CRITICAL if share >= _LARGE_SHARE else Severity.WARNING,
@@ -114,14 +123,21 @@ def _finding(execution: Execution, retention: Retention, found: Accumulation, li
         title=(what, *held_by, " retains ", words, heap_type(found.type)),
         summary=(
             "Without ", what, f" {found.retained / 1e6:,.1f} MB would be free. They are kept in {found.count:,} objects of ",
-            heap_type(found.type), f" one by one, which is how a collection looks that only grows.{_cause(execution, retention, found)}",
+            heap_type(found.type), " one by one, as in a collection that only grows.", _cause(execution, retention, found),
         ),
         evidence=(
             Evidence(f"retains {found.retained:,} bytes", what),
             Evidence(f"{found.count:,} of them hang on it", heap_type(found.type)),
+            *_outermost(found),
             *evidence,
         ),
     )  # fmt: skip
+
+
+def _outermost(found: Accumulation) -> tuple[Evidence, ...]:
+    if found.holder == found.collection:
+        return ()
+    return (Evidence("the outermost object on the way to it", heap_object(found.holder)),)
 
 
 def _held_by(retention: Retention, holder: int) -> tuple[Sentence, tuple[Evidence, ...]]:
@@ -161,7 +177,8 @@ def _cause(execution: Execution, retention: Retention, found: Accumulation) -> s
 def _looked_at(execution: Execution) -> str:
     retention = _graph(execution)
     live = int(retention.retained[retention.start])
-    return f"{int(retention.live.sum()):,} live objects; no collection holds {_FEWEST:,} of one type and a fifth of {live / 1e6:,.1f} MB"
+    objects = int(retention.live.sum())
+    return f"{objects:,} live objects; none keeps {_FEWEST:,} of one type and a fifth of {live / 1e6:,.1f} MB"
 
 
 RULE = Rule(
@@ -172,7 +189,7 @@ RULE = Rule(
     why="The collector frees nothing that a root still reaches. One collection that grows without end takes the process with it, "
     "however much memory the machine has.",
     what_to_do=(
-        "Follow the path from the root to the holder: the first type of your own on it is where entries should be taken out again.",
+        "Follow the path from the root to the holder: the first type of your own on it should take entries out again.",
         "Give a cache a size limit and an expiry; unsubscribe events, dispose timers and registrations.",
         "Take a second dump later and compare: a leak has grown, a cache that was filled on purpose has not.",
     ),
