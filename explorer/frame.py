@@ -99,6 +99,7 @@ class Frame:
             item("Types", "dump-types", "h", "types", rows["types"] if self.has_heap else None),
             item("Retention", "dump-retained", "r", "retained"),
             item("Roots", "dump-roots", "b", "roots", rows["roots"] or None),
+            item("Strings", "dump-strings", "w", "strings"),
             item("GC", "dump-gc", "c", "gc"),
         )
         dump = (

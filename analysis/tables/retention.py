@@ -6,17 +6,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.graph.field_references import count_field_references
 from analysis.graph.merged_tree import MergedTree
 from analysis.graph.retention import Retention
 from analysis.graph.slot_names import fields_of_words, name_slots, word_numbers
 from analysis.index.retention import NOT_LIVE, ROOT_KINDS
 from analysis.index.store import IndexWriter
-from analysis.kernels import merge as kernels
-
-_FIRST_BITS = 14
-_NO_KEY = np.uint64(2**64 - 1)
 
 
 def write_retention(writer: IndexWriter, retention: Retention) -> None:
@@ -121,7 +117,7 @@ def _write_fields(writer: IndexWriter, retention: Retention) -> None:
         "name": [slot.name for slot in slots], "declared_by": [slot.declared_by for slot in slots],
     })  # fmt: skip
     places, elements = word_numbers(retention.walked.types, retention.descriptors)
-    key, counts, live = _count_fields(retention, places, elements)
+    key, counts, live = count_field_references(retention, places, elements)
     place, target = (key >> np.uint64(32)).astype(np.int64), (key & np.uint64(0xFFFFFFFF)).astype(np.int64)
     source, offset = fields_of_words(places, elements, place)
     order = np.lexsort((-counts.astype(np.int64), target))
@@ -129,41 +125,6 @@ def _write_fields(writer: IndexWriter, retention: Retention) -> None:
         "target_type": target[order], "source_type": source[order], "offset": offset[order],
         "references": counts[order], "live_references": live[order],
     })  # fmt: skip
-
-
-def _count_fields(
-    retention: Retention, places: npt.NDArray[np.int64], elements: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Keys (word number << 32 | target type) with references and references of live objects. The table grows as needed."""
-    bits, row = _FIRST_BITS, 0
-    keys = np.full(1 << bits, _NO_KEY, np.uint64)
-    counts, live = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.uint64)
-    found: dict[int, tuple[int, int]] = {}
-    while True:
-        row = kernels.count_field_references(
-            retention.offsets, retention.targets, retention.slots, row, retention.objects, retention.walked.columns.type,
-            places, elements, retention.parent[: retention.objects], keys, counts, live, np.uint64(64 - bits),
-        )  # fmt: skip
-        if row == retention.objects:
-            break
-        # Half full: what was counted so far is put aside, and counting goes on in a larger table.
-        _merge_counts(found, keys, counts, live)
-        bits += 2
-        keys = np.full(1 << bits, _NO_KEY, np.uint64)
-        counts, live = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.uint64)
-    _merge_counts(found, keys, counts, live)
-    rows = np.array([(key, *pair) for key, pair in found.items()], np.uint64).reshape(-1, 3)
-    return rows[:, 0], rows[:, 1], rows[:, 2]
-
-
-def _merge_counts(
-    found: dict[int, tuple[int, int]],
-    keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.uint64], live: npt.NDArray[np.uint64],
-) -> None:  # fmt: skip
-    used = keys != _NO_KEY
-    for key, count, alive in zip(keys[used].tolist(), counts[used].tolist(), live[used].tolist(), strict=True):
-        before = found.get(key, (0, 0))
-        found[key] = before[0] + count, before[1] + alive
 
 
 def _write_groups(writer: IndexWriter, retention: Retention) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis.index.graph import Graph
-from analysis.index.retention import DEPENDENT, LOADER_ALLOCATOR
+from analysis.index.retention import COLLECTION_KINDS, DEPENDENT, LOADER_ALLOCATOR, NO_CAPACITY, NOT_LIVE
 from analysis.index.schema import GENERATIONS
 from analysis.index.store import Index
 from explorer.pages.generations import BY_NAME
@@ -99,6 +99,20 @@ class Objects:
             "generation": BY_NAME[generation].label,
             "live": self.graph.built and self.graph.parent(row) is not None,
             "retained": self.graph.retained(row) if self.graph.built else 0,
+        }
+
+    def collection(self, row: int) -> dict[str, Any] | None:
+        """Kind, items and capacity of an object that is a collection; None for any other."""
+        rows = self.index.column("collections", "object")
+        place = int(np.searchsorted(rows, row))
+        if place >= len(rows) or int(rows[place]) != row:
+            return None
+        column = {name: int(self.index.column("collections", name)[place]) for name in ("kind", "count", "capacity", "storage")}
+        return {
+            "kind": COLLECTION_KINDS[column["kind"]],
+            "count": column["count"],
+            "capacity": None if column["capacity"] == NO_CAPACITY else column["capacity"],
+            "storage": None if column["storage"] == NOT_LIVE else self._references.object(column["storage"]),
         }
 
     def length(self, row: int) -> int | None:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from explorer.exports import export_response
 from explorer.pages import objects as object_rows
 from explorer.pages import retained
+from explorer.pages import strings as string_rows
 from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, sorted_rows
 from explorer.views.dump_page import DumpPage, with_index
 
@@ -52,7 +53,8 @@ def one_object(request: HttpRequest, page: DumpPage, object_address: str) -> Htt
         return file
     path_, left_out = objects.root_path(row) if facts["live"] else ([], 0)
     context = {
-        "page": page, "frame": page.frame, "facts": facts, "length": objects.length(row), "built": graph.built,
+        "page": page, "frame": page.frame, "facts": facts, "length": objects.length(row),
+        "collection": objects.collection(row), "built": graph.built,
         "path": path_, "left_out": left_out, "groups": objects.referrer_groups(row) if graph.built else [],
         "tables": {table.name: table for table in tables},
         "type_url": page.frame.url("dump-type", facts["type_id"]),
@@ -91,8 +93,7 @@ def retention(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     objects = object_rows.Objects(page.index, page.references)
     tree = retained.MergedDominators(page.index, page.references)
     if not objects.graph.built or not tree.rows:
-        return render(request, "retention/none.html", {"page": page, "frame": page.frame, "heading": "Retention",
-                                                       "reason": page.index.facts("retention").get("reason", "")})  # fmt: skip
+        return _none(request, page, "Retention")
     at, level = _number(request, "at", tree.rows), _number(request, "level", 200)
     branches, left = tree.below(at)
     context: dict[str, Any] = {"page": page, "frame": page.frame, "branches": branches, "left": left, "level": level}
@@ -125,8 +126,7 @@ def roots(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     index, references = page.index, page.references
     objects = object_rows.Objects(index, references)
     if not objects.graph.built:
-        return render(request, "retention/none.html", {"page": page, "frame": page.frame, "heading": "Roots",
-                                                       "reason": index.facts("retention").get("reason", "")})  # fmt: skip
+        return _none(request, page, "Roots")
     kind, group = _number(request, "kind", 64, -1), _number(request, "group", index.rows["root_groups"], -1)
     live = int(index.facts("retention")["live"]["bytes"])
     query = Query.read(request.GET.dict(), (), "")
@@ -152,6 +152,38 @@ def roots(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     })  # fmt: skip
 
 
+@require_GET
+@with_index("strings")
+def strings(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
+    """Copies of the same text and the lengths of all strings; never a text."""
+    index = page.index
+    facts = index.facts("retention")
+    if not facts.get("strings"):
+        return _none(request, page, "Strings")
+    objects = object_rows.Objects(index, page.references)
+    query = Query.read(request.GET.dict(), (), "")
+    paged = Query(query.parameters, "wasted", True, query.page, query.page_size)
+    duplicates = Table("duplicates", "Same text, more than once", string_rows.DUPLICATE_COLUMNS, paged,
+                       string_rows.DuplicateRows(index, page.references, objects), "No two strings have the same text.",
+                       "texts")  # fmt: skip
+    listed = string_rows.length_rows(index)
+    lengths = Table(
+        "lengths", "Lengths", string_rows.LENGTH_COLUMNS, Query.unpaged(len(listed)), ListedRows(listed), noun="lengths"
+    )
+    if file := export_response(request, page.file_name, duplicates, lengths):
+        return file
+    return render(request, "retention/strings.html", {
+        "page": page, "frame": page.frame, "strings": facts["strings"], "duplicates": duplicates, "lengths": lengths,
+        "figure": string_rows.lengths_bar(listed), "wasted_share": (facts["strings"]["wasted"], facts["live"]["bytes"]),
+    })  # fmt: skip
+
+
+def _none(request: HttpRequest, page: DumpPage, heading: str) -> HttpResponseBase:
+    """Why there is nothing to show."""
+    reason = page.index.facts("retention").get("reason", "")
+    return render(request, "retention/none.html", {"page": page, "frame": page.frame, "heading": heading, "reason": reason})
+
+
 def _number(request: HttpRequest, name: str, behind: int, otherwise: int = 0) -> int:
     """A row number out of the URL, below ``behind``."""
     text = request.GET.get(name, "")
@@ -161,5 +193,6 @@ def _number(request: HttpRequest, name: str, behind: int, otherwise: int = 0) ->
 urlpatterns = [
     path("dumps/<uuid:dump_id>/objects/<slug:object_address>", one_object, name="dump-object"),
     path("dumps/<uuid:dump_id>/retained", retention, name="dump-retained"),
+    path("dumps/<uuid:dump_id>/strings", strings, name="dump-strings"),
     path("dumps/<uuid:dump_id>/roots", roots, name="dump-roots"),
 ]

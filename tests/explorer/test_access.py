@@ -79,6 +79,7 @@ TABLE: dict[str, Line] = {
     "dump-object": READ,
     "dump-retained": READ,
     "dump-roots": READ,
+    "dump-strings": READ,
     "dump-modules": READ,
     "dump-threads": READ,
     "dump-thread": READ,

@@ -138,7 +138,7 @@ def test_a_running_analysis_shows_its_stage_and_polls(team: Team, alice: User, a
     analysis = Analysis.objects.create(dump=dump, state=State.RUNNING, stage="types", fraction=0.5, detail="names")
     body = text_of(as_alice.get(address(dump, "dump-overview")))
     assert 'hx-trigger="every 1500ms"' in body
-    assert 'value="75"' in body and 'aria-current="step"' in body
+    assert 'value="50"' in body and 'aria-current="step"' in body
     assert as_alice.get(address(dump, "dump-types")).status_code == 302
     analysis.state = State.DONE
     analysis.save()
@@ -218,7 +218,7 @@ def test_only_pages_that_exist_are_in_the_rail(dump: Dump, as_alice: Client) -> 
     body = text_of(as_alice.get(address(dump, "dump-overview")))
     rail = body.split('<nav class="rail"')[1].split("</nav>")[0]
     links = [part.split('"')[0] for part in rail.split('href="')[1:]]
-    assert len(links) == 14
+    assert len(links) == 15
     assert all(as_alice.get(link).status_code == 200 for link in links)
 
 

@@ -1,0 +1,91 @@
+"""Strings of the heap: copies of the same text, what they waste and who holds them, and how long strings are. No texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from analysis.index.store import Index
+from explorer import charts
+from explorer.pages.numbers import grouped, readable_bytes
+from explorer.pages.objects import Objects, slot_name
+from explorer.pages.references import References
+from explorer.pages.tables import Column, Link
+
+_MOST_HOLDERS = 3
+
+DUPLICATE_COLUMNS = (
+    Column("object", "First copy", "text", sortable=False),
+    Column("count", "Copies", "number", sortable=False),
+    Column("characters", "Length", "number", "characters", sortable=False),
+    Column("size", "Size of one", "number", "B", sortable=False),
+    Column("wasted", "Wasted", "bytes", "B", "Sizes of all copies but one", sortable=False),
+    Column("held_by", "Held by", "text", about="Fields that refer to the copies, most references first", sortable=False),
+)
+LENGTH_COLUMNS = (
+    Column("length", "Characters", "text", sortable=False),
+    Column("count", "Strings", "number", sortable=False),
+    Column("size", "Size", "bytes", "B", "Shallow sizes added up", sortable=False),
+)
+
+
+class DuplicateRows:
+    """Groups of equal strings, those that waste most first: only the slice on the page is made."""
+
+    def __init__(self, index: Index, references: References, objects: Objects) -> None:
+        self._index, self._references, self._objects = index, references, objects
+        self.total = index.rows["string_groups"]
+
+    def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
+        return [self._row(row) for row in range(start, min(stop, self.total))]
+
+    def _row(self, row: int) -> dict[str, Any]:
+        column = {
+            name: int(self._index.column("string_groups", name)[row])
+            for name in ("characters", "size", "count", "wasted", "object")
+        }
+        url = self._objects.link(column.pop("object")).url
+        return {"object": Link(f"string of {grouped(column['characters'])}", url), **column, "held_by": self._held_by(row)}
+
+    def _held_by(self, row: int) -> str:
+        groups = self._index.column("string_holders", "group")
+        first, last = np.searchsorted(groups, [row, row + 1]).tolist()
+        found = [self._holder(place) for place in range(first, min(last, first + _MOST_HOLDERS))]
+        return ", ".join([*found, f"{last - first - _MOST_HOLDERS} more"] if last - first > _MOST_HOLDERS else found)
+
+    def _holder(self, place: int) -> str:
+        kind, offset, count = (
+            int(self._index.column("string_holders", name)[place]) for name in ("source_type", "offset", "references")
+        )
+        field = slot_name(self._index, kind, offset)
+        name = self._references.type(kind).text
+        return f"{name}{f'.{field}' if field else ''} ({grouped(count)})"
+
+
+def length_rows(index: Index) -> list[dict[str, Any]]:
+    """Strings by length, shortest first."""
+    columns = (index.column("string_lengths", name).tolist() for name in ("lower", "upper", "count", "size"))
+    return [
+        {"length": str(lower) if lower == upper else f"{grouped(lower)}–{grouped(upper)}", "count": count, "size": size}
+        for lower, upper, count, size in zip(*columns, strict=True)
+    ]
+
+
+def lengths_bar(rows: list[dict[str, Any]]) -> charts.Figure:
+    """Bytes of strings by length, one bar each."""
+    return {
+        "data": [{
+            "type": "bar", "x": [row["length"] for row in rows], "y": [row["size"] for row in rows],
+            "customdata": [[grouped(row["count"]), readable_bytes(row["size"])] for row in rows],
+            "hovertemplate": "%{x} characters<br>%{customdata[0]} strings, %{customdata[1]}<extra></extra>",
+            "meta": {"tones": ["accent"] * len(rows)},
+        }],
+        "layout": {
+            "bargap": 0.25, "showlegend": False,
+            "xaxis": {"type": "category", "fixedrange": True, "title": {"text": "characters"}},
+            "yaxis": {"tickformat": "~s", "ticksuffix": "B", "fixedrange": True},
+            "margin": {"l": 58, "r": 12, "t": 8, "b": 62},
+        },
+    }  # fmt: skip

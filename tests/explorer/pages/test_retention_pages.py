@@ -1,0 +1,158 @@
+"""Pages about what keeps memory alive, over the index of a real dump and over indexes without a graph."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from analysis.index.graph import Graph
+from analysis.index.retention import COLLECTION_KINDS, ROOT_KINDS, STATIC
+from analysis.index.store import Index, open_index
+from analysis.pipeline import analyse
+from explorer.models import Dump, Team, User
+from tests.analysis.bundled_dumps import bundled_dumps
+from tests.explorer.pages.visits import address, body_of
+from tests.index_builder import mini_index
+from tests.stored_dumps import analysed_dump
+
+PAGES = ("dump-retained", "dump-roots", "dump-strings")
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (path,) = [path for path in bundled_dumps() if path.name.startswith("zoo-net8")]
+    directory = tmp_path_factory.mktemp("zoo") / "index"
+    analyse(path, directory, lambda stage, fraction, detail: None)
+    return directory
+
+
+@pytest.fixture
+def real(zoo: Path, team: Team, alice: User) -> Dump:
+    return analysed_dump(team, alice, "zoo.dmp", lambda directory: Path(shutil.copytree(zoo, directory)))
+
+
+@pytest.fixture
+def index(zoo: Path) -> Index:
+    return open_index(zoo)
+
+
+def test_the_biggest_object_comes_first_with_its_root(real: Dump, as_alice: Client) -> None:
+    body = body_of(as_alice, address(real, "dump-retained"))
+    verdict = body.split('class="verdict"')[1].split("</p>")[0]
+    assert "List&lt;System.Object&gt;" in verdict
+    assert "HeapZoo.Keep" in verdict
+    assert 'id="figure-retained"' in body
+
+
+def test_the_chart_has_at_most_500_sectors_and_its_tree_the_same_numbers(real: Dump, as_alice: Client, index: Index) -> None:
+    body = body_of(as_alice, address(real, "dump-retained"))
+    values = re.search(r'"values": \[([\d, ]+)\]', body)
+    assert values and 10 < len(values[1].split(",")) <= 500
+    assert int(values[1].split(",")[0]) == index.facts("retention")["live"]["bytes"]
+
+
+def test_a_branch_of_the_tree_opens_in_place(real: Dump, as_alice: Client) -> None:
+    body = body_of(as_alice, address(real, "dump-retained"), part="rows", at="0", level="0")
+    branch = re.search(r'href="\?at=(\d+)" data-branch', body)
+    assert branch and "<html" not in body
+    below = body_of(as_alice, address(real, "dump-retained"), part="rows", at=branch[1], level="1")
+    assert 'data-level="1"' in below
+
+
+def test_every_root_of_a_kind_is_listed_with_what_it_keeps(real: Dump, as_alice: Client, index: Index) -> None:
+    body = body_of(as_alice, address(real, "dump-roots"), kind=str(STATIC))
+    assert "HeapZoo.Keep" in body
+    assert ROOT_KINDS[STATIC] in body
+    count = int((index.column("roots", "kind") == STATIC).sum())
+    assert f"{count} roots" in body.replace("\u202f", "")
+
+
+def test_an_object_tells_its_path_field_by_field(real: Dump, as_alice: Client, index: Index) -> None:
+    graph = Graph(index)
+    names = index.text("types", "name")
+    kinds = index.column("objects", "type")
+    row = next(
+        row for row in range(graph.objects)
+        if graph.parent(row) is not None and names[int(kinds[row])] == "Scenarios.Derived"
+    )  # fmt: skip
+    body = body_of(as_alice, address(real, "dump-object", f"{int(index.column('objects', 'address')[row]):x}"))
+    path = body.split("Why it is alive")[1].split("</ol>")[0]
+    assert "HeapZoo.Keep" in path
+    assert "_items" in path
+    assert path.count("<li>") == len(graph.root_path(row))
+    assert "baseName" in body.split("<h2>Refers to")[1]
+
+
+def test_an_address_inside_an_object_leads_to_it_and_one_outside_to_none(real: Dump, as_alice: Client, index: Index) -> None:
+    begin = int(index.column("objects", "address")[100])
+    response = as_alice.get(address(real, "dump-object", f"{begin + 8:x}"))
+    assert response.status_code == 302
+    assert response["Location"].endswith(f"/objects/{begin:x}")
+    for absent in ("8", "zz", "f" * 17):
+        assert as_alice.get(address(real, "dump-object", absent)).status_code == 404
+
+
+def test_a_dead_object_says_so(real: Dump, as_alice: Client, index: Index) -> None:
+    graph = Graph(index)
+    row = next(row for row in range(graph.objects) if graph.parent(row) is None and index.column("objects", "type")[row])
+    body = body_of(as_alice, address(real, "dump-object", f"{int(index.column('objects', 'address')[row]):x}"))
+    assert "Nothing keeps it alive" in body
+
+
+def test_no_value_of_the_heap_is_on_any_of_these_pages(real: Dump, as_alice: Client, index: Index) -> None:
+    """The text of a string is D3: its page shows kind and length."""
+    kinds = index.text("types", "name").all
+    string = kinds.index("System.String")
+    first = int(index.column("types", "first_instance")[string])
+    row = int(index.column("instances", "by_size")[first])
+    body = body_of(as_alice, address(real, "dump-object", f"{int(index.column('objects', 'address')[row]):x}"))
+    assert "characters" in body
+    assert not re.search(r"[A-Za-z]{200}", body)
+
+
+def test_copies_of_a_text_are_counted_and_their_holders_named(real: Dump, as_alice: Client, index: Index) -> None:
+    body = body_of(as_alice, address(real, "dump-strings"))
+    first = body.split('id="table-duplicates"')[1].split("<tbody>")[1].split("</tr>")[0].replace("\u202f", "")
+    assert f">{int(index.column('string_groups', 'count')[0])}<" in first
+    assert "/objects/" in first
+
+
+def test_a_collection_tells_how_full_it_is(real: Dump, as_alice: Client, index: Index) -> None:
+    row = int(index.column("collections", "object")[0])
+    body = body_of(as_alice, address(real, "dump-object", f"{int(index.column('objects', 'address')[row]):x}"))
+    assert COLLECTION_KINDS[int(index.column("collections", "kind")[0])] in body
+    assert f"<b>{int(index.column('collections', 'count')[0])}</b> item" in body
+
+
+def test_a_type_shows_who_refers_to_it_and_why_it_lives(real: Dump, as_alice: Client, index: Index) -> None:
+    kind = index.text("types", "name").all.index("Scenarios.Derived")
+    body = body_of(as_alice, address(real, "dump-type", kind))
+    assert "Who refers to it" in body
+    assert "HeapZoo.Keep" in body.split("Why they are alive")[1]
+
+
+def test_types_can_be_sorted_by_what_they_retain(real: Dump, as_alice: Client, index: Index) -> None:
+    body = body_of(as_alice, address(real, "dump-types"), sort="-retained")
+    retained = index.column("retained_types", "retained")
+    names = index.text("types", "name")
+    assert names[int(retained.argmax())].split("<")[0] in body.split("<tbody>")[1].split("</tr>")[0].replace("<wbr>", "")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_dump_without_a_heap_gives_the_reason(name: str, team: Team, alice: User, as_alice: Client) -> None:
+    dump = analysed_dump(team, alice, "mini.dmp", mini_index)
+    assert "mini dump does not hold the managed heap" in body_of(as_alice, address(dump, name))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_index_without_a_graph_says_what_to_do(name: str, dump: Dump, as_alice: Client) -> None:
+    assert "Analyse the dump again" in body_of(as_alice, address(dump, name))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_strangers_learn_nothing(name: str, real: Dump, as_mallory: Client) -> None:
+    assert as_mallory.get(address(real, name)).status_code == 404
