@@ -33,6 +33,11 @@ _FEWEST = 500
 _IN_CHILDREN = 0.5
 _MOST = 3
 _DEEPEST = 1000
+#: What types of the framework that accumulate tell.
+_CAUSES = {
+    "System.Threading.Timer": " They are timers that were never disposed.",
+    "System.Threading.CancellationTokenSource+CallbackNode": " They are registrations on a cancellation token, never disposed.",
+}
 _EVENT_BASES = ("System.MulticastDelegate", "System.Delegate")
 
 
@@ -123,7 +128,7 @@ def _finding(execution: Execution, retention: Retention, found: Accumulation, li
         title=(what, *held_by, " retains ", words, heap_type(found.type)),
         summary=(
             "Without ", what, f" {found.retained / 1e6:,.1f} MB would be free. They are kept in {found.count:,} objects of ",
-            heap_type(found.type), " one by one, as in a collection that only grows.", _cause(execution, retention, found),
+            heap_type(found.type), " one by one, as in a collection that only grows.", *_cause(execution, retention, found),
         ),
         evidence=(
             Evidence(f"retains {found.retained:,} bytes", what),
@@ -160,18 +165,14 @@ def _held_by(retention: Retention, holder: int) -> tuple[Sentence, tuple[Evidenc
     return (" held by a ", root(row)), (Evidence("keeps it alive", root(row)),)
 
 
-def _cause(execution: Execution, retention: Retention, found: Accumulation) -> str:
-    types = execution.dump.runtime.types
-    kinds = retention.walked.types.method_tables
-    name = types.name(kinds[found.type])
-    parent = types.info(kinds[found.type]).parent
+def _cause(execution: Execution, retention: Retention, found: Accumulation) -> Sentence:
+    """What kind of leak it is, where the type that has accumulated says so."""
+    types, kinds = execution.dump.runtime.types, retention.walked.types.method_tables
+    name, parent = types.name(kinds[found.type]), types.info(kinds[found.type]).parent
     if parent and types.name(parent) in _EVENT_BASES:
-        return " They are delegates: subscribers of an event that were never taken off again."
-    if name.startswith("System.Threading.TimerQueueTimer") or name == "System.Threading.Timer":
-        return " They are timers that were never disposed."
-    if "CancellationTokenSource+CallbackNode" in name:
-        return " They are registrations on a cancellation token that were never disposed."
-    return ""
+        return (" They are delegates: subscribers of an event that were never taken off again.",)
+    words = next((words for prefix, words in _CAUSES.items() if name.startswith(prefix)), "")
+    return (words,) if words else ()
 
 
 def _looked_at(execution: Execution) -> str:

@@ -64,7 +64,7 @@ def test_two_thousand_waiters_are_one_box(team: Team, alice: User, as_alice: Cli
 def test_many_deadlocks_are_counted_and_the_first_are_told(team: Team, alice: User, as_alice: Client) -> None:
     dump = dump_of(team, alice, Execution(threads(601), pairs=300))
     body = body_of(as_alice, address(dump, "dump-locks"))
-    assert "300 deadlocks" in body and body.count("wait for each other") == MOST_ON_PAGE + 1  # and that there are some
+    assert "300 deadlocks" in body and body.count("wait for each other") == MOST_ON_PAGE
     assert f"{300 - MOST_ON_PAGE} more deadlocks" in body and len(body) < 250_000
     text = body_of(as_alice, address(dump, "dump-locks"), format="text")
     assert text.count("wait for each other") == MOST_IN_TEXT and f"{300 - MOST_IN_TEXT} more deadlocks." in text
