@@ -103,6 +103,7 @@ class Frame:
             item("GC", "dump-gc", "c", "gc"),
         )
         dump = (
+            item("Compare", "dump-compare-choose", "d", "compare"),
             item("Modules", "dump-modules", "m", "modules", rows["modules"] + rows["native_modules"]),
             item("Coverage", "dump-coverage", "v", "coverage"),
         )

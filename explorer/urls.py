@@ -3,6 +3,7 @@
 from explorer.views import (
     analyses,
     archive,
+    compare,
     crash,
     dumps,
     findings,
@@ -24,6 +25,7 @@ urlpatterns = [
     *heap.urlpatterns,
     *retention.urlpatterns,
     *gc.urlpatterns,
+    *compare.urlpatterns,
     *modules.urlpatterns,
     *threads.urlpatterns,
     *stacks.urlpatterns,

@@ -80,6 +80,8 @@ TABLE: dict[str, Line] = {
     "dump-retained": READ,
     "dump-roots": READ,
     "dump-strings": READ,
+    "dump-compare-choose": READ,
+    "dump-compare": READ,
     "dump-modules": READ,
     "dump-threads": READ,
     "dump-thread": READ,
@@ -117,6 +119,7 @@ def world(team, other_team, alice: User, bob: User, carol: User, mallory: User) 
         "managed_id": 1,
         "os_id": 1,
         "address": f"{LOCKS_AT:x}",
+        "other_id": dump.pk,
         "object_address": f"{HEAP_START:x}",
         "number": 1,
     }

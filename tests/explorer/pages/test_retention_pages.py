@@ -153,6 +153,22 @@ def test_an_index_without_a_graph_says_what_to_do(name: str, dump: Dump, as_alic
     assert "Analyse the dump again" in body_of(as_alice, address(dump, name))
 
 
+def test_two_dumps_are_compared_by_name(real: Dump, dump: Dump, as_alice: Client) -> None:
+    choice = body_of(as_alice, address(real, "dump-compare-choose"))
+    assert address(real, "dump-compare", dump.pk) in choice
+    body = body_of(as_alice, address(real, "dump-compare", dump.pk))
+    assert "The live heap grew by" in body
+    assert "HeapZoo.Keep" in body.split('id="table-paths"')[1]
+    assert ">new<" in body and ">gone<" in body
+    assert "No type has changed" in body_of(as_alice, address(real, "dump-compare", real.pk))
+
+
+def test_a_dump_of_another_team_cannot_be_compared_with(dump: Dump, as_alice: Client, other_team: Team, mallory: User) -> None:
+    foreign = analysed_dump(other_team, mallory, "foreign.dmp")
+    assert as_alice.get(address(dump, "dump-compare", foreign.pk)).status_code == 404
+    assert "foreign.dmp" not in body_of(as_alice, address(dump, "dump-compare-choose"))
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_strangers_learn_nothing(name: str, real: Dump, as_mallory: Client) -> None:
     assert as_mallory.get(address(real, name)).status_code == 404

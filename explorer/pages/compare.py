@@ -1,0 +1,167 @@
+"""Two dumps side by side: types and holders by name, never by address, for an address means nothing in another process."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.index.retention import ROOT_KINDS, STACK, STATIC, THREAD_STATIC
+from analysis.index.store import Index
+from explorer.pages.names import visible
+from explorer.pages.numbers import grouped, readable_bytes
+from explorer.pages.references import Piece, References
+from explorer.pages.tables import Column, Link
+from explorer.pages.types import catalogue
+
+#: Branches of the dominator tree smaller than this share of both heaps are not compared.
+_LEAST_SHARE = 0.0005
+_DEEPEST = 24
+
+TYPE_COLUMNS = (
+    Column("name", "Type", "name"),
+    Column("what", "", "words", about="new: only in this dump; gone: only in the other", sortable=False),
+    Column("before", "Objects before", "number"),
+    Column("count", "Objects now", "number"),
+    Column("count_change", "Δ objects", "number"),
+    Column("size_change", "Δ size", "number", "B"),
+    Column("retained_change", "Δ retained", "number", "B", "Change of what all objects of the type retain together"),
+)
+HOLDER_COLUMNS = (
+    Column("name", "Held by", "code", sortable=False),
+    Column("kind", "Kind", "text", sortable=False),
+    Column("before", "Retained before", "number", "B", sortable=False),
+    Column("now", "Retained now", "number", "B", sortable=False),
+    Column("change", "Change", "number", "B", sortable=False),
+)
+PATH_COLUMNS = (
+    Column("name", "From the root down", "code", sortable=False),
+    Column("before", "Retained before", "number", "B", sortable=False),
+    Column("now", "Retained now", "number", "B", sortable=False),
+    Column("change", "Change", "number", "B", sortable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """A type in one dump, added up over load contexts that loaded it twice."""
+
+    type_id: int
+    count: int
+    size: int
+    retained: int
+
+
+def type_rows(index: Index, other: Index, references: References) -> list[dict[str, Any]]:
+    """Every type whose count, size or retained size differs; ``other`` is the dump before."""
+    now, before = _types(index), _types(other)
+    rows = []
+    nothing = _Sums(-1, 0, 0, 0)
+    for name in {*now, *before}:
+        new, old = now.get(name, nothing), before.get(name, nothing)
+        if (new.count, new.size, new.retained) == (old.count, old.size, old.retained):
+            continue
+        shown = visible(name)
+        rows.append({
+            "name": Link(shown, references.url("dump-type", new.type_id)) if new.type_id >= 0 else shown,
+            "what": "new" if old.type_id < 0 else "gone" if new.type_id < 0 else "",
+            "before": old.count, "count": new.count, "count_change": new.count - old.count,
+            "size_change": new.size - old.size, "retained_change": new.retained - old.retained,
+        })  # fmt: skip
+    return rows
+
+
+def _types(index: Index) -> dict[str, _Sums]:
+    found = catalogue(index)
+    retained = index.column("retained_types", "retained").tolist() if found.has_graph else [0] * found.total
+    sums: dict[str, _Sums] = {}
+    for row, name in enumerate(found.names):
+        if found.kinds[row] == "free":
+            continue
+        one = sums.get(name, _Sums(row, 0, 0, 0))
+        sums[name] = _Sums(
+            one.type_id, one.count + int(found.count[row]), one.size + int(found.size[row]), one.retained + int(retained[row])
+        )
+    return sums
+
+
+def holder_rows(index: Index, other: Index) -> list[dict[str, Any]]:
+    """Static and thread static fields by what they alone retain, the largest change first."""
+    now, before = _holders(index), _holders(other)
+    rows = [
+        {"name": visible(key[1], 300), "kind": ROOT_KINDS[key[0]], "before": before.get(key, 0), "now": now.get(key, 0),
+         "change": now.get(key, 0) - before.get(key, 0)}
+        for key in {*now, *before}
+    ]  # fmt: skip
+    return sorted((row for row in rows if row["change"]), key=lambda row: -abs(row["change"]))
+
+
+def _holders(index: Index) -> dict[tuple[int, str], int]:
+    found: dict[tuple[int, str], int] = defaultdict(int)
+    names = index.text("roots", "name")
+    kinds, retained = index.column("roots", "kind"), index.column("roots", "retained")
+    for row in np.flatnonzero(np.isin(kinds, (STATIC, THREAD_STATIC))).tolist():
+        found[int(kinds[row]), str(names[row])] += int(retained[row])
+    return found
+
+
+def path_rows(index: Index, other: Index) -> list[dict[str, Any]]:
+    """Branches of the dominator tree by the names from the root down, the largest change first.
+
+    A branch is left out when the one below it tells of the same change: what is shown is where it comes from.
+    """
+    now, before = _paths(index), _paths(other)
+    change = {path: now.get(path, 0) - before.get(path, 0) for path in {*now, *before}}
+    told = {path[:-1] for path, grown in change.items() if path[:-1] in change and abs(grown) > 0.9 * abs(change[path[:-1]]) > 0}
+    rows = [
+        {"name": " → ".join(visible(step, 120) for step in path), "before": before.get(path, 0), "now": now.get(path, 0),
+         "change": grown}
+        for path, grown in change.items() if grown and path not in told
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: -abs(row["change"]))
+
+
+def _paths(index: Index) -> dict[tuple[str, ...], int]:
+    names = ("parent", "type", "root", "root_group", "total_size")
+    columns = {name: index.column("merged_dominators", name).tolist() for name in names}
+    if not columns["parent"]:
+        return {}
+    least = _LEAST_SHARE * columns["total_size"][0]
+    types, roots, groups = index.text("types", "name"), index.text("roots", "name"), index.text("root_groups", "name")
+    threads = index.column("root_groups", "kind") == STACK
+    paths: list[tuple[str, ...] | None] = [()]
+    found: dict[tuple[str, ...], int] = defaultdict(int)
+    for row in range(1, len(columns["parent"])):
+        above = paths[columns["parent"][row]]
+        if above is None or columns["total_size"][row] < least or len(above) >= _DEEPEST:
+            paths.append(None)
+            continue
+        kind, root, group = columns["type"][row], columns["root"][row], columns["root_group"][row]
+        if kind >= 0:
+            name = str(types[kind])
+        elif root >= 0:
+            name = str(roots[root]) if index.column("roots", "frame")[root] < 0 else "a frame"
+        else:
+            name = "a thread" if threads[group] else str(groups[group])
+        path = (*above, name) if name else above
+        paths.append(path)
+        if path:
+            found[path] += columns["total_size"][row]
+    return found
+
+
+def headline(index: Index, other: Index, rows: list[dict[str, Any]], references: References) -> list[Piece]:
+    """What has changed most, in one or two sentences."""
+    live = [(one.facts("retention").get("live") or {}).get("bytes", 0) for one in (index, other)]
+    grown = live[0] - live[1]
+    pieces = [Piece(f"The live heap {'grew' if grown >= 0 else 'shrank'} by {readable_bytes(abs(grown))}, ")]
+    pieces.append(Piece(f"from {readable_bytes(live[1])} to {readable_bytes(live[0])}. "))
+    most = max(rows, key=lambda row: row["size_change"], default=None)
+    if most is None or most["size_change"] <= 0:
+        return [*pieces, Piece("No type takes more than before.")]
+    name = most["name"]
+    link = Piece(name.text, name.url, "type", name.text) if isinstance(name, Link) else Piece(name)
+    words = f" grew most: {grouped(most['count_change'])} more objects, {readable_bytes(most['size_change'])}."
+    return [*pieces, link, Piece(words)]
