@@ -50,6 +50,7 @@ warm: install
 
 bench: install
 	$(BIN)/python -m benchmarks.heap 5
+	$(BIN)/python -m benchmarks.retention 3
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

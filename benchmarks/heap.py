@@ -44,7 +44,8 @@ class _Series:
     types: int = 0
 
 
-def _dump(name: str) -> Path:
+def dump_of(name: str) -> Path:
+    """The dump of that name, made by the lab when it is not there yet."""
     path = _KEPT / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.dmp"
     if not path.exists():
         _KEPT.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ def main(rounds: int) -> None:
     series = {name: _Series() for name in _DUMPS}
     for _ in range(rounds):
         for name, row in series.items():
-            _round(_dump(name), row)
+            _round(dump_of(name), row)
     scale = statistics.median(series["big 10"].reference) / _PEER_WALK
     heads = ("dump", "objects", "types", "ClrMD walk s", "walk s", "ratio", "columns s", "open and names s", "B/object",
              "process s", "dotnet-dump s, scaled", "ratio")  # fmt: skip

@@ -84,8 +84,8 @@ def lengths_bar(rows: list[dict[str, Any]]) -> charts.Figure:
         }],
         "layout": {
             "bargap": 0.25, "showlegend": False,
-            "xaxis": {"type": "category", "fixedrange": True, "title": {"text": "characters"}},
+            "xaxis": {"type": "category", "fixedrange": True, "automargin": True},
             "yaxis": {"tickformat": "~s", "ticksuffix": "B", "fixedrange": True},
-            "margin": {"l": 58, "r": 12, "t": 8, "b": 62},
+            "margin": {"l": 58, "r": 40, "t": 8, "b": 62},
         },
     }  # fmt: skip
