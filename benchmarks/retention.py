@@ -82,7 +82,8 @@ def main(rounds: int) -> None:
             raise SystemExit(f"{name}: {own['found']:,.0f} references here, {reference['found']:,.0f} there")
         searched = own["paths"] - own["dominators"] - own["groups"]
         live = own["walk"] + own["roots"] + own["references"] + own["referrers"] + searched
-        print(f"| {name} | {own['objects']:,.0f} | {own['found']:,.0f} | {reference['references']:.2f} | {own['references']:.2f} | "
+        print(f"| {name} | {own['objects']:,.0f} | {own['found']:,.0f} | {reference['references']:.2f} | "
+              f"{own['references']:.2f} | "
               f"{reference['references'] / own['references']:.1f} | {reference['reachable']:.2f} | {live:.2f} | "
               f"{reference['reachable'] / live:.1f} | {own['dominators']:.2f} | {own['groups']:.2f} | {own['all']:.2f} | "
               f"{own['peak'] / own['objects']:.0f} |")  # fmt: skip

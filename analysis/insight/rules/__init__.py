@@ -6,6 +6,8 @@ from analysis.insight.findings import Rule
 from analysis.insight.rules import (
     blocked_finalizer,
     deadlock,
+    finalizer_backlog,
+    fragmented_heap,
     lock_convoy,
     orphaned_lock,
     piled_threads,
@@ -13,6 +15,7 @@ from analysis.insight.rules import (
     stack_overflow,
     sync_over_async,
     unhandled_exception,
+    unloadable_context,
 )
 
 RULES: tuple[Rule, ...] = (
@@ -25,4 +28,7 @@ RULES: tuple[Rule, ...] = (
     sync_over_async.RULE,
     piled_threads.RULE,
     retained_memory.RULE,
+    unloadable_context.RULE,
+    finalizer_backlog.RULE,
+    fragmented_heap.RULE,
 )
