@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from analysis.index.retention import HANDLE_KINDS, NOT_LIVE
 from analysis.index.store import Index
 from explorer.pages.generations import BY_NAME, GENERATION_LIST, label
 from explorer.pages.names import visible
 from explorer.pages.numbers import address, grouped, percent, readable_bytes
-from explorer.pages.tables import Column
+from explorer.pages.tables import Column, Link
 
 GENERATION_COLUMNS = (
     Column("generation", "Generation", "text", sortable=False),
@@ -214,3 +217,52 @@ def _cell_title(row: dict[str, Any], allocated: int, gaps: list[dict[str, Any]])
         f"{row['kind']} {address(row['start'])}: {readable_bytes(allocated)} allocated, {inside}, "
         f"{readable_bytes(row['committed'])} committed, {readable_bytes(row['reserved'])} reserved"
     )
+
+
+HANDLE_COLUMNS = (
+    Column("kind", "Kind", "text"),
+    Column("what", "What it does", "text"),
+    Column("count", "Handles", "number"),
+    Column("types", "Most refer to", "text"),
+)
+QUEUE_COLUMNS = (
+    Column("type_name", "Type", "name"),
+    Column("waiting", "Alive, with a finalizer", "number"),
+    Column("ready", "Dead, waiting for it", "number"),
+)
+_HANDLE_WORDS = {
+    "WeakShort": "does not keep its object alive",
+    "WeakLong": "weak, also while the finalizer runs",
+    "Strong": "keeps its object alive",
+    "Pinned": "keeps its object alive and in its place",
+    "RefCounted": "keeps its object alive while somebody counts on it",
+    "Dependent": "keeps a second object alive as long as the first one lives",
+    "AsyncPinned": "pinned while input or output is under way",
+    "SizedRef": "keeps its object alive, its size is measured",
+    "WeakInterior": "weak, points into an object",
+}
+_MOST_TYPES = 3
+
+
+def handle_rows(index: Index, type_label: Callable[[int], str]) -> list[dict[str, Any]]:
+    """Handles by kind, most first."""
+    kinds, objects = np.asarray(index.column("handles", "kind")), np.asarray(index.column("handles", "object"))
+    rows = []
+    for kind in np.unique(kinds).tolist():
+        held = objects[kinds == kind]
+        types = Counter(index.column("objects", "type")[held[held != NOT_LIVE]].tolist())
+        name = HANDLE_KINDS[kind] if kind < len(HANDLE_KINDS) else f"kind {kind}"
+        rows.append({
+            "kind": name, "what": _HANDLE_WORDS.get(name, ""), "count": len(held),
+            "types": ", ".join(f"{type_label(one)} ({count:,})" for one, count in types.most_common(_MOST_TYPES)),
+        })  # fmt: skip
+    return sorted(rows, key=lambda row: -row["count"])
+
+
+def queue_rows(index: Index, type_link: Callable[[int], Link]) -> list[dict[str, Any]]:
+    """The finalizer queue by type: those that wait first."""
+    objects, ready = np.asarray(index.column("finalizer_queue", "object")), np.asarray(index.column("finalizer_queue", "ready"))
+    kinds = index.column("objects", "type")[objects]
+    waiting, dead = Counter(kinds[~ready].tolist()), Counter(kinds[ready].tolist())
+    rows = [{"type_name": type_link(kind), "waiting": waiting[kind], "ready": dead[kind]} for kind in {*waiting, *dead}]
+    return sorted(rows, key=lambda row: (-row["ready"], -row["waiting"]))

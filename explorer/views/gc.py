@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import path
@@ -10,7 +11,8 @@ from django.views.decorators.http import require_GET
 from explorer.exports import export_response
 from explorer.pages import garbage_collector as collector
 from explorer.pages.generations import GENERATION_LIST
-from explorer.pages.tables import Column, ListedRows, Query, Table, sorted_rows
+from explorer.pages.names import visible
+from explorer.pages.tables import Column, Link, ListedRows, Query, Table, sorted_rows
 from explorer.views.dump_page import DumpPage, with_index
 
 
@@ -29,6 +31,8 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         Table("segments", noun.capitalize(), collector.SEGMENT_COLUMNS, query, ListedRows(listed), "No segments.", noun),
         _whole("generations", "Generations", collector.GENERATION_COLUMNS, generations, "generations"),
         _whole("contexts", "Allocation contexts", collector.CONTEXT_COLUMNS, collector.context_rows(index), "contexts"),
+        _whole("handles", "Handles", collector.HANDLE_COLUMNS, _handles(page), "handles"),
+        _whole("queue", "Finalizer queue", collector.QUEUE_COLUMNS, _queue(page), "objects with a finalizer"),
         _whole("gaps", "Gaps", collector.GAP_COLUMNS, collector.gap_rows(index), "gaps"),
     )
     if file := export_response(request, page.file_name, *tables):
@@ -42,7 +46,10 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         "segments": tables[0],
         "generations": tables[1],
         "contexts": tables[2],
-        "gaps": tables[3],
+        "handles": tables[3],
+        "queue": tables[4],
+        "gaps": tables[5],
+        "finalizer": _finalizer(page),
         "noun": noun,
         "settings": settings,
         "heap": heap,
@@ -54,6 +61,24 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         "free_share": (heap.get("free_bytes") or 0, heap.get("bytes") or 0),
     }
     return render(request, "gc/garbage_collector.html", context)
+
+
+def _handles(page: DumpPage) -> list[dict[str, object]]:
+    return collector.handle_rows(page.index, lambda row: page.references.type(row).text)
+
+
+def _queue(page: DumpPage) -> list[dict[str, object]]:
+    def link(row: int) -> Link:
+        piece = page.references.type(row)
+        return Link(piece.title or piece.text, piece.url)
+
+    return collector.queue_rows(page.index, link)
+
+
+def _finalizer(page: DumpPage) -> str:
+    """What the thread that runs finalizers does, in words."""
+    rows = np.flatnonzero(page.index.column("threads", "finalizer")).tolist()
+    return visible(str(page.index.text("threads", "doing")[rows[0]]), 400) if rows else ""
 
 
 def _average(heap: dict[str, int]) -> int | None:

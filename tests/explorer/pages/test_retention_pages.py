@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from analysis.index.graph import Graph
-from analysis.index.retention import COLLECTION_KINDS, ROOT_KINDS, STATIC
+from analysis.index.retention import COLLECTION_KINDS, HANDLE_KINDS, ROOT_KINDS, STATIC
 from analysis.index.store import Index, open_index
 from analysis.pipeline import analyse
 from explorer.models import Dump, Team, User
@@ -167,6 +167,14 @@ def test_a_dump_of_another_team_cannot_be_compared_with(dump: Dump, as_alice: Cl
     foreign = analysed_dump(other_team, mallory, "foreign.dmp")
     assert as_alice.get(address(dump, "dump-compare", foreign.pk)).status_code == 404
     assert "foreign.dmp" not in body_of(as_alice, address(dump, "dump-compare-choose"))
+
+
+def test_the_collector_tells_its_handles_and_its_finalizer_queue(real: Dump, as_alice: Client, index: Index) -> None:
+    body = body_of(as_alice, address(real, "dump-gc")).replace("\u202f", "")
+    strong = int((index.column("handles", "kind") == HANDLE_KINDS.index("Strong")).sum())
+    handles = body.split('id="table-handles"')[1].split("</section>")[0]
+    assert "WeakShort" in handles and f">{strong}<" in handles
+    assert "SafeFileHandle" in body.split('id="table-queue"')[1]
 
 
 @pytest.mark.parametrize("name", PAGES)
