@@ -118,14 +118,14 @@ def _accumulated(retention: Retention, holder: int, collection: int, children: n
 
 def _finding(execution: Execution, retention: Retention, found: Accumulation, live_bytes: int) -> Finding:
     share = found.retained / max(live_bytes, 1)
-    held_by, evidence = _held_by(retention, found.collection)
+    by, evidence = held_by(retention, found.collection)
     what = heap_object(found.collection)
     words = f"{found.retained / 1e6:,.1f} MB, {share:.0%} of the live heap: {found.count:,} "
     return Finding(
         severity=Severity.CRITICAL if share >= _LARGE_SHARE else Severity.WARNING,
         confidence=Certainty.LIKELY if share >= _LARGE_SHARE else Certainty.POSSIBLE,
         impact=min(share, 1.0),
-        title=(what, *held_by, " retains ", words, heap_type(found.type)),
+        title=(what, *by, " retains ", words, heap_type(found.type)),
         summary=(
             "Without ", what, f" {found.retained / 1e6:,.1f} MB would be free. They are kept in {found.count:,} objects of ",
             heap_type(found.type), " one by one, as in a collection that only grows.", *_cause(execution, retention, found),
@@ -145,7 +145,7 @@ def _outermost(found: Accumulation) -> tuple[Evidence, ...]:
     return (Evidence("the outermost object on the way to it", heap_object(found.holder)),)
 
 
-def _held_by(retention: Retention, holder: int) -> tuple[Sentence, tuple[Evidence, ...]]:
+def held_by(retention: Retention, holder: int) -> tuple[Sentence, tuple[Evidence, ...]]:
     """The root at the end of the shortest path, in words."""
     node, hops = holder, 0
     while node < retention.objects:
