@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from analysis.index.store import Index
 from explorer.pages.generations import BY_NAME
 from explorer.pages.names import visible
 from explorer.pages.numbers import address
-from explorer.pages.tables import Column, Query
+from explorer.pages.tables import Column, Link, Query
 
 INSTANCE_COLUMNS = (
     Column("address", "Address", "address", about="Address of the object"),
@@ -39,8 +39,9 @@ STATIC_COLUMNS = (
 class InstanceRows:
     """The instances of one type by address or by size, either way round: only the slice on the page is read."""
 
-    def __init__(self, index: Index, type_id: int, query: Query) -> None:
-        self._index = index
+    def __init__(self, index: Index, type_id: int, query: Query, object_url: Callable[[str], str] = lambda address: "") -> None:
+        """``object_url`` gives the page of the object at an address without its ``0x``."""
+        self._index, self._object_url = index, object_url
         self.total = int(index.column("types", "count")[type_id])
         self._first = int(index.column("types", "first_instance")[type_id])
         by_size = query.sort == "size"
@@ -59,7 +60,11 @@ class InstanceRows:
         generations = self._index.column("objects", "generation")[ids].tolist()
         sizes = self._index.object_sizes(ids).tolist()
         return [
-            {"address": at, "size": size, "generation": BY_NAME[GENERATIONS[generation]].label}
+            {
+                "address": Link(address(at), self._object_url(f"{at:x}")),
+                "size": size,
+                "generation": BY_NAME[GENERATIONS[generation]].label,
+            }
             for at, size, generation in zip(addresses, sizes, generations, strict=True)
         ]
 

@@ -154,6 +154,8 @@ def _number(value: Any) -> str:
 
 
 def _address(value: Any) -> SafeString:
+    if isinstance(value, Link):
+        return format_html('<code><a href="{}">{}</a></code>{}', value.url, value.text, _copy(value.text))
     shown = numbers.address(int(value))
     return format_html("<code>{}</code>{}", shown, _copy(shown))
 

@@ -173,7 +173,7 @@ def one_type(request: HttpRequest, page: DumpPage, type_id: int) -> HttpResponse
         raise Http404("There is no such type on this heap.")
     found = catalogue(index)
     query = Query.read(request.GET.dict(), instances.INSTANCE_COLUMNS, "address")
-    rows = instances.InstanceRows(index, type_id, query)
+    rows = instances.InstanceRows(index, type_id, query, partial(page.frame.url, "dump-object"))
     near = request.GET.get("near", "").strip()
     if near and (there := _page_near(rows, query, near)):
         return HttpResponseRedirect(request.path + there)

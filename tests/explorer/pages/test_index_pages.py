@@ -88,7 +88,7 @@ def test_instances_page_in_both_orders(small: Index) -> None:
     def addresses(**parameters: str) -> list[int]:
         query = Query.read(parameters, instances.INSTANCE_COLUMNS, "address")
         rows = instances.InstanceRows(small, 0, query)
-        return [row["address"] for row in rows.rows(0, 3)]
+        return [int(row["address"].text, 16) for row in rows.rows(0, 3)]
 
     assert addresses() == [HEAP_START, HEAP_START + 48, HEAP_START + 96]
     assert addresses(sort="-address") == [HEAP_START + 39 * 48, HEAP_START + 38 * 48, HEAP_START + 37 * 48]
