@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,29 @@ PATH_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Common:
+    """What both dumps hold. What one of them lacks is unknown there, not 0, and is not compared."""
+
+    heap: bool
+    graph: bool
+    lacking: tuple[str, ...]
+
+
+def common(dumps: Mapping[str, Index]) -> Common:
+    """What is known of all ``dumps``, and a sentence for each that lacks something."""
+    heap = {name: index.rows["objects"] > 0 for name, index in dumps.items()}
+    graph = {name: catalogue(index).has_graph for name, index in dumps.items()}
+    lacking = []
+    for name, index in dumps.items():
+        if not heap[name]:
+            lacking.append(f"{name} holds no managed heap: types and what keeps them alive cannot be compared with it.")
+        elif not graph[name]:
+            reason = index.facts("retention").get("reason") or "its analysis is older than that; analyse it again"
+            lacking.append(f"In {name} no references were followed ({reason}): retained sizes and holders cannot be compared.")
+    return Common(all(heap.values()), all(heap.values()) and all(graph.values()), tuple(visible(one, 400) for one in lacking))
+
+
+@dataclass(frozen=True, slots=True)
 class _Sums:
     """A type in one dump, added up over load contexts that loaded it twice."""
 
@@ -54,21 +78,24 @@ class _Sums:
     retained: int
 
 
-def type_rows(index: Index, other: Index, references: References) -> list[dict[str, Any]]:
+def type_rows(index: Index, other: Index, references: References, known: Common) -> list[dict[str, Any]]:
     """Every type whose count, size or retained size differs; ``other`` is the dump before."""
+    if not known.heap:
+        return []
     now, before = _types(index), _types(other)
     rows = []
     nothing = _Sums(-1, 0, 0, 0)
     for name in {*now, *before}:
         new, old = now.get(name, nothing), before.get(name, nothing)
-        if (new.count, new.size, new.retained) == (old.count, old.size, old.retained):
+        retained = new.retained - old.retained if known.graph else None
+        if (new.count, new.size) == (old.count, old.size) and not retained:
             continue
         shown = visible(name)
         rows.append({
             "name": Link(shown, references.url("dump-type", new.type_id)) if new.type_id >= 0 else shown,
             "what": "new" if old.type_id < 0 else "gone" if new.type_id < 0 else "",
             "before": old.count, "count": new.count, "count_change": new.count - old.count,
-            "size_change": new.size - old.size, "retained_change": new.retained - old.retained,
+            "size_change": new.size - old.size, "retained_change": retained,
         })  # fmt: skip
     return rows
 
@@ -152,12 +179,16 @@ def _paths(index: Index) -> dict[tuple[str, ...], int]:
     return found
 
 
-def headline(index: Index, other: Index, rows: list[dict[str, Any]], references: References) -> list[Piece]:
-    """What has changed most, in one or two sentences."""
-    live = [(one.facts("retention").get("live") or {}).get("bytes", 0) for one in (index, other)]
-    grown = live[0] - live[1]
-    pieces = [Piece(f"The live heap {'grew' if grown >= 0 else 'shrank'} by {readable_bytes(abs(grown))}, ")]
-    pieces.append(Piece(f"from {readable_bytes(live[1])} to {readable_bytes(live[0])}. "))
+def headline(index: Index, other: Index, rows: list[dict[str, Any]], known: Common) -> list[Piece]:
+    """What has changed most, in one or two sentences; none without two heaps."""
+    if not known.heap:
+        return []
+    now, before = (
+        int(one.facts("retention")["live"]["bytes"]) if known.graph else catalogue(one).heap_size for one in (index, other)
+    )
+    what = "live heap" if known.graph else "heap, dead objects included,"
+    pieces = [Piece(f"The {what} {'grew' if now >= before else 'shrank'} by {readable_bytes(abs(now - before))}, ")]
+    pieces.append(Piece(f"from {readable_bytes(before)} to {readable_bytes(now)}. "))
     most = max(rows, key=lambda row: row["size_change"], default=None)
     if most is None or most["size_change"] <= 0:
         return [*pieces, Piece("No type takes more than before.")]

@@ -221,9 +221,9 @@ def _cell_title(row: dict[str, Any], allocated: int, gaps: list[dict[str, Any]])
 
 HANDLE_COLUMNS = (
     Column("kind", "Kind", "text"),
-    Column("what", "What it does", "text"),
     Column("count", "Handles", "number"),
-    Column("types", "Most refer to", "text"),
+    Column("what", "What it does", "sentence"),
+    Column("types", "Most refer to", "sentence"),
 )
 QUEUE_COLUMNS = (
     Column("type_name", "Type", "name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase
@@ -14,12 +15,12 @@ from explorer.access import dump_for
 from explorer.exports import export_response
 from explorer.models import State
 from explorer.pages import compare as rows_of
-from explorer.pages.tables import ListedRows, Query, Table, sorted_rows
+from explorer.pages.tables import Column, ListedRows, Query, Table, sorted_rows
 from explorer.queries import dumps_visible_to
 from explorer.views.dump_page import DumpPage, finished_analysis, page_of, with_index
 
 _MOST_CHOICES = 200
-_MOST_ROWS = 100
+_MOST_ROWS = 20
 
 
 @require_GET
@@ -44,25 +45,32 @@ def compare(request: HttpRequest, page: DumpPage, other_id: UUID) -> HttpRespons
         before = page_of(request, other, analysis, "compare").index
     except AnalysisError:
         return redirect("dump-overview", other.pk)
-    found = rows_of.type_rows(page.index, before, page.references)
+    known = rows_of.common({page.dump.name: page.index, other.name: before})
+    found = rows_of.type_rows(page.index, before, page.references, known)
     query = Query.read(request.GET.dict(), rows_of.TYPE_COLUMNS, "-size_change")
-    holders, paths = rows_of.holder_rows(page.index, before), rows_of.path_rows(page.index, before)
-    tables = (
-        Table("types", "Types that changed", rows_of.TYPE_COLUMNS, query, ListedRows(sorted_rows(found, query)),
-              "No type has changed.", "types"),
-        Table("holders", "Holders that changed", rows_of.HOLDER_COLUMNS, Query.unpaged(min(len(holders), _MOST_ROWS)),
-              ListedRows(holders[:_MOST_ROWS]), "No static field retains more or less than before.", "holders"),
-        Table("paths", "Where it hangs", rows_of.PATH_COLUMNS, Query.unpaged(min(len(paths), _MOST_ROWS)),
-              ListedRows(paths[:_MOST_ROWS]), "Nothing large has changed.", "paths"),
-    )  # fmt: skip
+    tables = [Table("types", "Types that changed", rows_of.TYPE_COLUMNS, query, ListedRows(sorted_rows(found, query)),
+                    "No type has changed.", "types")] if known.heap else []  # fmt: skip
+    if known.graph:
+        tables = [
+            _beginning("paths", "Where it hangs", rows_of.PATH_COLUMNS, rows_of.path_rows(page.index, before),
+                       "Nothing large has changed."),
+            _beginning("holders", "Static fields that changed", rows_of.HOLDER_COLUMNS, rows_of.holder_rows(page.index, before),
+                       "No static field retains more or less than before."),
+            *tables,
+        ]  # fmt: skip
     if file := export_response(request, f"{page.file_name}-against-{other.name}", *tables):
         return file
     return render(request, "retention/compare.html", {
-        "page": page, "frame": page.frame, "other": other, "types": tables[0], "holders": tables[1], "paths": tables[2],
-        "says": rows_of.headline(page.index, before, found, page.references),
+        "page": page, "frame": page.frame, "other": other, "tables": tables, "lacking": known.lacking,
+        "says": rows_of.headline(page.index, before, found, known),
         "choose_url": page.frame.url("dump-compare-choose"),
         "turned_url": reverse("dump-compare", args=[other.pk, page.dump.pk]),
     })  # fmt: skip
+
+
+def _beginning(name: str, caption: str, columns: tuple[Column, ...], rows: list[dict[str, Any]], empty: str) -> Table:
+    """The largest changes; the export has them all."""
+    return Table(name, caption, columns, Query.unpaged(min(len(rows), _MOST_ROWS)), ListedRows(rows), empty, name)
 
 
 urlpatterns = [

@@ -31,8 +31,8 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         Table("segments", noun.capitalize(), collector.SEGMENT_COLUMNS, query, ListedRows(listed), "No segments.", noun),
         _whole("generations", "Generations", collector.GENERATION_COLUMNS, generations, "generations"),
         _whole("contexts", "Allocation contexts", collector.CONTEXT_COLUMNS, collector.context_rows(index), "contexts"),
-        _whole("handles", "Handles", collector.HANDLE_COLUMNS, _handles(page), "handles"),
-        _whole("queue", "Finalizer queue", collector.QUEUE_COLUMNS, _queue(page), "objects with a finalizer"),
+        _whole("handles", "Handles", collector.HANDLE_COLUMNS, _handles(page), "kinds"),
+        _whole("queue", "Finalizer queue", collector.QUEUE_COLUMNS, _queue(page), "types"),
         _whole("gaps", "Gaps", collector.GAP_COLUMNS, collector.gap_rows(index), "gaps"),
     )
     if file := export_response(request, page.file_name, *tables):

@@ -174,7 +174,7 @@ def strings(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         return file
     return render(request, "retention/strings.html", {
         "page": page, "frame": page.frame, "strings": facts["strings"], "duplicates": duplicates, "lengths": lengths,
-        "figure": string_rows.lengths_bar(listed), "wasted_share": (facts["strings"]["wasted"], facts["live"]["bytes"]),
+        "figure": string_rows.lengths_bar(listed), "wasted_share": (facts["strings"]["wasted"], facts["strings"]["bytes"]),
     })  # fmt: skip
 
 

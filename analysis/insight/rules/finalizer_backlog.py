@@ -46,7 +46,9 @@ def _look(execution: Execution) -> Iterator[Finding]:
         title=(f"{len(ready):,} objects wait for their finalizer, {count:,} of them ", heap_type(kind)),
         summary=(
             f"The collector found {len(ready):,} objects dead and cannot free them before their finalizer has run; they keep "
-            f"{held / 1e6:,.1f} MB alive.",
+            f"{held / 1e6:,.1f} MB alive."
+            if held >= 1e5
+            else f"{held:,} B alive.",
             *((" ", thread(finalizer), f": {execution.doing[finalizer]}") if finalizer is not None else ()),
         ),
         evidence=(

@@ -22,12 +22,20 @@ from tests.stored_dumps import analysed_dump
 PAGES = ("dump-retained", "dump-roots", "dump-strings")
 
 
+def _analysed(name: str, directory: Path) -> Path:
+    (path,) = [path for path in bundled_dumps() if path.name.startswith(name)]
+    analyse(path, directory / "index", lambda stage, fraction, detail: None)
+    return directory / "index"
+
+
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    (path,) = [path for path in bundled_dumps() if path.name.startswith("zoo-net8")]
-    directory = tmp_path_factory.mktemp("zoo") / "index"
-    analyse(path, directory, lambda stage, fraction, detail: None)
-    return directory
+    return _analysed("zoo-net8", tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture(scope="module")
+def finalizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _analysed("finalizer-net9", tmp_path_factory.mktemp("finalizer"))
 
 
 @pytest.fixture
@@ -153,14 +161,28 @@ def test_an_index_without_a_graph_says_what_to_do(name: str, dump: Dump, as_alic
     assert "Analyse the dump again" in body_of(as_alice, address(dump, name))
 
 
-def test_two_dumps_are_compared_by_name(real: Dump, dump: Dump, as_alice: Client) -> None:
+def test_two_dumps_are_compared_by_name(
+    real: Dump, dump: Dump, finalizer: Path, as_alice: Client, team: Team, alice: User
+) -> None:
+    other = analysed_dump(team, alice, "finalizer.dmp", lambda directory: Path(shutil.copytree(finalizer, directory)))
+    body = body_of(as_alice, address(real, "dump-compare", other.pk))
+    assert "The live heap" in body and "HeapZoo.Keep" in body.split('id="table-paths"')[1].split("</section>")[0]
+    answer = as_alice.get(address(real, "dump-compare", other.pk), {"format": "csv", "table": "paths"})
+    assert b"".join(answer).count(b"\n") > 21, "the page shows the beginning, the export all"
     choice = body_of(as_alice, address(real, "dump-compare-choose"))
     assert address(real, "dump-compare", dump.pk) in choice
+    itself = body_of(as_alice, address(real, "dump-compare", real.pk))
+    assert "No type has changed" in itself and "The live heap grew by 0" in itself
+
+
+def test_what_one_of_two_dumps_lacks_is_not_compared(real: Dump, dump: Dump, as_alice: Client, team: Team, alice: User) -> None:
     body = body_of(as_alice, address(real, "dump-compare", dump.pk))
-    assert "The live heap grew by" in body
-    assert "HeapZoo.Keep" in body.split('id="table-paths"')[1]
+    assert "The heap, dead objects included," in body and f"In {dump.name} no references were followed" in body
     assert ">new<" in body and ">gone<" in body_of(as_alice, address(real, "dump-compare", dump.pk), sort="size_change")
-    assert "No type has changed" in body_of(as_alice, address(real, "dump-compare", real.pk))
+    assert 'id="table-paths"' not in body and 'id="table-holders"' not in body
+    mini = analysed_dump(team, alice, "mini.dmp", build=mini_index)
+    body = body_of(as_alice, address(real, "dump-compare", mini.pk))
+    assert "mini.dmp holds no managed heap" in body and 'id="table-types"' not in body and "grew" not in body
 
 
 def test_a_dump_of_another_team_cannot_be_compared_with(dump: Dump, as_alice: Client, other_team: Team, mallory: User) -> None:
