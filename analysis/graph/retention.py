@@ -97,14 +97,13 @@ class Retention:
         found: npt.NDArray[np.bool_] = self.parent[: self.objects] != NOT_LIVE
         return found
 
-    def reachable_from(self, kinds: frozenset[int]) -> npt.NDArray[np.bool_]:
-        """Objects (bool[objects]) that roots of some kinds keep alive, arrays of statics taken as they are."""
-        targets, offsets = self.targets.copy(), self.offsets
-        for row, root in enumerate(self.resolved.roots):
-            if root.kind not in kinds:
-                targets[offsets[self.objects + row]] = self.objects + row
-        parents, order = self._nodes(NOT_LIVE), self._nodes(0)
-        kernels.search_breadth_first(offsets, targets, self.start, parents, order)
+    def reachable_from(self, seeds: _U32) -> npt.NDArray[np.bool_]:
+        """Objects (bool[objects]) that the objects in these rows keep alive, arrays of statics taken as they are."""
+        end = self.offsets[self.objects]
+        offsets = np.append(self.offsets[: self.objects + 1], end + len(seeds)).astype(self.offsets.dtype)
+        targets = np.append(self.targets[:end], seeds).astype(np.uint32)
+        parents, order = np.full(self.objects + 1, NOT_LIVE, np.uint32), np.zeros(self.objects + 1, np.uint32)
+        kernels.search_breadth_first(offsets, targets, self.objects, parents, order)
         found: npt.NDArray[np.bool_] = parents[: self.objects] != NOT_LIVE
         return found
 

@@ -177,7 +177,7 @@ class FrameReader:
 
     def _leave_native(self, result: Registers) -> Registers | None:
         """Follow the frame pointers that libcoreclr keeps until the return address lies in managed code."""
-        memory, frame = self._target.memory, result.rbp
+        memory, frame, captured = self._target.memory, result.rbp, result.rsp
         for _ in range(_MAXIMUM_NATIVE_STEPS):
             try:
                 following, back = memory.u64(frame), memory.u64(frame + 8)
@@ -187,6 +187,7 @@ class FrameReader:
                 result.rip = back
                 result.values[RSP] = frame + 16
                 result.values[RBP], result.saved_at[RBP] = following, frame
+                result.native = captured, frame
                 return result
             if following <= frame:
                 return None

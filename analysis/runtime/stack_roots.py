@@ -1,4 +1,7 @@
-"""Object references held by a frame: by GC info where it is in the dump, else by looking at every word of the frame."""
+"""Object references held by a frame: by GC info where it is in the dump, else by looking at every word of the frame.
+
+A register that native code may have saved before its content was captured is looked for in every word of that code's frames.
+"""
 
 from __future__ import annotations
 
@@ -50,18 +53,21 @@ class StackRoots:
         info = self._gc_info.info(block.gc_info)
         offset = registers.rip - block.start - (0 if leaf else 1)
         found: dict[tuple[int, str], StackObject] = {}
+        certain = True
         for slot in self._gc_info.live_slots(block.gc_info, offset, leaf=leaf):
             place = self._place(slot, registers, info.frame_register, caller_sp, leaf, info.outgoing)
             if place is None:
                 continue
             address, register, value = place
+            sure = not register or registers.is_certain(slot.register)
+            certain = certain and sure
             if slot.flags & INTERIOR and abs(value - registers.rsp) < _LARGEST_STACK:
                 continue  # a reference to a local variable
             if value and self._in_heap(value):
                 found[address, register] = StackObject(
-                    address, register, value, bool(slot.flags & INTERIOR), bool(slot.flags & PINNED), precise=True
+                    address, register, value, bool(slot.flags & INTERIOR), bool(slot.flags & PINNED), precise=sure
                 )
-        return tuple(found.values())
+        return (*found.values(), *(() if certain else self._scan(*registers.native)))
 
     def _place(
         self, slot: Slot, registers: Registers, frame_register: int, caller_sp: int, leaf: bool, outgoing: int

@@ -33,11 +33,14 @@ class Registers:
     """Registers of one frame: ``values`` by register number, None where a callee overwrote what was not saved.
 
     ``saved_at`` says in which stack slot a register's content was kept by the frames below, 0 where it is in the register.
+    ``native`` is the part of the stack (from, to) of native code that was unwound without codes: it may have saved a register
+    before the content that ``values`` has of it was captured, so what is ``saved_at`` a slot in there is not certain.
     """
 
     rip: int
     values: list[int | None]
     saved_at: list[int]
+    native: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(cls, registers: dict[str, int]) -> Registers:
@@ -53,7 +56,11 @@ class Registers:
         return self.values[RBP] or 0
 
     def copy(self) -> Registers:
-        return Registers(self.rip, self.values.copy(), self.saved_at.copy())
+        return Registers(self.rip, self.values.copy(), self.saved_at.copy(), self.native)
+
+    def is_certain(self, number: int) -> bool:
+        """Whether the content of a register is the one that this frame left in it."""
+        return not self.native[0] <= self.saved_at[number] < self.native[1]
 
 
 @dataclass(frozen=True, slots=True)
