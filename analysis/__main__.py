@@ -5,6 +5,7 @@
     python -m analysis clrstack DUMP         print the managed stacks of all threads, like ``clrstack -all``
     python -m analysis facts DUMP OUT.json   write what the engine knows in the reference reader's schema
     python -m analysis symbols PDB --out F   keep the source lines of a portable PDB (or of a .dll with one inside) in F
+    python -m analysis query INDEX SQL --out F   answer the SELECT in the file SQL over an index, as JSON in F
     python -m analysis warm                  compile the kernels ahead
 
 Exit codes: 0 done, 2 wrong arguments, 3 refused or failed with a reason (the last line says it).
@@ -33,6 +34,8 @@ def main(arguments: list[str]) -> int:
             return _facts(arguments)
         if command == "symbols":
             return _symbols(arguments)
+        if command == "query":
+            return _query(arguments)
         if command == "warm":
             return _warm()
         return _analyse(arguments)
@@ -138,6 +141,25 @@ def _symbols(arguments: list[str]) -> int:
     found.lines.save(options.out)
     counts = {"documents": len(found.lines.documents), "methods": len(found.lines.methods), "points": len(found.lines.points)}
     _say({"done": True, "pdb_id": found.pdb_id, **counts, "problems": list(found.problems)})
+    return 0
+
+
+def _query(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis query")
+    parser.add_argument("index", type=Path)
+    parser.add_argument("sql", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="file for the answer: columns, rows, more, seconds")
+    parser.add_argument(
+        "--highest", type=int, default=1, help="the most sensitive data class that may be asked (docs/security.md)"
+    )
+    options = parser.parse_args(arguments[1:])
+    from analysis.index.columns import DataClass
+    from analysis.index.store import open_index
+    from analysis.query import run_query
+
+    found = run_query(open_index(options.index), options.sql.read_text(), DataClass(options.highest))
+    options.out.write_text(json.dumps(found.as_dict()))
+    _say({"done": True, "rows": len(found.rows)})
     return 0
 
 

@@ -43,6 +43,11 @@ class Limits:
     label_sets: int = 1_000_000
     labels_in_sets: int = 16_000_000
     findings_per_rule: int = 100
+    query_characters: int = 20_000
+    query_seconds: int = 10
+    query_memory_bytes: int = 1 << 30
+    query_rows: int = 10_000
+    query_text: int = 1_024
     pdb_bytes: int = 64 << 20
     pdb_blob_bytes: int = 64 << 20
     pdb_problems: int = 100

@@ -10,9 +10,9 @@ from django.http import Http404, HttpRequest
 
 from analysis.index import DataClass
 from explorer import permissions
-from explorer.models import Dump, Role, SymbolFile, Team, User
+from explorer.models import Dump, Role, SavedQuery, SymbolFile, Team, User
 from explorer.permissions import Subject, Viewer
-from explorer.queries import AnyUser, dumps_visible_to, symbols_of, teams_of
+from explorer.queries import AnyUser, dumps_visible_to, queries_visible_to, symbols_of, teams_of
 
 _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "view": permissions.can_view,
@@ -70,3 +70,13 @@ def symbols_for(request: HttpRequest, team_id: UUID, symbols_id: UUID) -> Symbol
     if not permissions.can_delete_symbols(viewer_of(request.user), team.pk, symbols.uploaded_by_id):
         raise PermissionDenied("Team leads delete PDBs, and analysts their own.")
     return symbols
+
+
+def query_for(request: HttpRequest, dump: Dump, query_id: UUID) -> SavedQuery:
+    """A saved query of the dump's team, when the person may delete it."""
+    query = queries_visible_to(request.user, dump.team_id).filter(pk=query_id).first()
+    if query is None:
+        raise Http404("There is no such query.")
+    if not permissions.can_delete_query(viewer_of(request.user), dump.team_id, query.owner_id):
+        raise PermissionDenied("Team leads delete queries, and everybody their own.")
+    return query

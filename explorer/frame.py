@@ -104,6 +104,7 @@ class Frame:
         )
         dump = (
             item("Compare", "dump-compare-choose", "d", "compare"),
+            item("Query", "dump-query", "q", "query"),
             item("Modules", "dump-modules", "m", "modules", rows["modules"] + rows["native_modules"]),
             item("Coverage", "dump-coverage", "v", "coverage"),
         )

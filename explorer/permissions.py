@@ -74,3 +74,9 @@ def can_delete_symbols(viewer: Viewer, team_id: UUID, uploaded_by_id: int | None
     """Leads, and an analyst's own PDBs."""
     role = viewer.roles.get(team_id)
     return role == Role.LEAD or (role == Role.ANALYST and uploaded_by_id == viewer.user_id)
+
+
+def can_delete_query(viewer: Viewer, team_id: UUID, owner_id: int) -> bool:
+    """Leads, and everybody's own."""
+    role = viewer.roles.get(team_id)
+    return role == Role.LEAD or (role is not None and owner_id == viewer.user_id)

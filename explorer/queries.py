@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
+from uuid import UUID
 
-from explorer.models import Dump, Membership, Role, SymbolFile, Team, Upload, User
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q, QuerySet
+
+from explorer.models import Dump, Membership, Role, SavedQuery, SymbolFile, Team, Upload, User
 
 AnyUser = User | AnonymousUser
 
@@ -40,3 +42,10 @@ def members_of(team: Team) -> QuerySet[Membership]:
 def symbols_of(team: Team) -> QuerySet[SymbolFile]:
     """PDBs of a team with who gave them, the latest first."""
     return team.symbol_files.select_related("uploaded_by")
+
+
+def queries_visible_to(user: AnyUser, team_id: UUID) -> QuerySet[SavedQuery]:
+    """Saved queries of a team: a person's own, and those that others share."""
+    if not user.is_authenticated:
+        return SavedQuery.objects.none()
+    return SavedQuery.objects.select_related("owner").filter(Q(owner_id=user.pk) | Q(shared=True), team_id=team_id)

@@ -1,9 +1,10 @@
-"""Tables: people and teams, dumps, uploads, analyses, findings, symbols, the audit."""
+"""Tables: people and teams, dumps, uploads, analyses, findings, symbols, saved queries, the audit."""
 
 from explorer.models.analysis import Analysis, IllegalTransition, State
 from explorer.models.audit import AuditEntry
 from explorer.models.dump import Dump
 from explorer.models.finding import Finding
+from explorer.models.query import SavedQuery
 from explorer.models.symbol import SymbolFile
 from explorer.models.team import ApiToken, Membership, Role, Team, User
 from explorer.models.upload import Upload
@@ -17,6 +18,7 @@ __all__ = [
     "IllegalTransition",
     "Membership",
     "Role",
+    "SavedQuery",
     "State",
     "SymbolFile",
     "Team",

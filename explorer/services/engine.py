@@ -24,6 +24,7 @@ from typing import IO, Any, Protocol
 
 from django.conf import settings
 
+from analysis.index import DataClass
 from explorer.child_processes import end_with_parent
 from explorer.services.plain_text import plain, without_nul
 
@@ -38,6 +39,10 @@ _INDEX_BYTES_LIMIT = 64 << 30
 _SYMBOL_SECONDS = 20
 _SYMBOL_MEMORY_BYTES = 2 << 30
 _LINES_BYTES_LIMIT = 256 << 20
+# Somebody waits for a query too; it stops itself before these end it.
+_QUERY_SECONDS = 15
+_QUERY_MEMORY_BYTES = 2 << 30
+_RESULT_BYTES_LIMIT = 64 << 20
 
 
 class EngineRefused(Exception):
@@ -93,6 +98,14 @@ def read_symbols(pdb: Path, lines: Path) -> dict[str, Any]:
     memory = min(_SYMBOL_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
     allowed = _Allowed(_SYMBOL_SECONDS, memory, _LINES_BYTES_LIMIT)
     return _run(["symbols", str(pdb), "--out", str(lines)], lines.parent, allowed, _nobody_listens).done
+
+
+def query_index(index: Path, sql: Path, result: Path, highest: DataClass) -> None:
+    """Answer the SELECT in the file ``sql`` over an index, as JSON in the file ``result``. Raises as ``run_engine``."""
+    memory = min(_QUERY_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
+    allowed = _Allowed(_QUERY_SECONDS, memory, _RESULT_BYTES_LIMIT)
+    arguments = ["query", str(index), str(sql), "--out", str(result), "--highest", str(int(highest))]
+    _run(arguments, result.parent, allowed, _nobody_listens)
 
 
 def _nobody_listens(**changes: Any) -> None:

@@ -60,6 +60,12 @@ def visible_filter(value: Any) -> str:
 
 
 @register.filter
+def visible_lines(value: Any) -> str:
+    """Foreign text of several lines, each made visible."""
+    return "\n".join(visible(line, 300) for line in str(value).splitlines()[:40])
+
+
+@register.filter
 def type_name(value: Any) -> SafeString:
     """A type name, shortened in the middle, its namespaces grey, the whole on hover."""
     return _name_html(visible(str(value)))

@@ -69,6 +69,12 @@
     });
   }
 
+  function queries() {
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("[data-submits]")) event.target.form.requestSubmit();
+    });
+  }
+
   function confirmations() {
     document.addEventListener("submit", (event) => {
       const question = event.target.dataset && event.target.dataset.confirm;
@@ -83,5 +89,6 @@
     confirmations();
     copying();
     filters();
+    queries();
   });
 })();

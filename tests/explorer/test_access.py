@@ -15,7 +15,7 @@ from hypothesis.extra.django import TestCase
 
 from explorer import permissions
 from explorer.access import subject_of, viewer_of
-from explorer.models import ApiToken, Dump, Membership, Role, SymbolFile, Team, Upload, User
+from explorer.models import ApiToken, Dump, Membership, Role, SavedQuery, SymbolFile, Team, Upload, User
 from explorer.queries import dumps_visible_to, teams_for_upload
 from explorer.services.uploads import Labels, create_upload
 from tests.execution_builder import LOCKS_AT
@@ -82,6 +82,9 @@ TABLE: dict[str, Line] = {
     "dump-strings": READ,
     "dump-compare-choose": READ,
     "dump-compare": READ,
+    "dump-query": READ,
+    "dump-query-save": Line({}, {"POST": 302}, {"POST": 302}, {"POST": 302}, {"POST": ABSENT}),
+    "dump-query-delete": Line({}, {"POST": 302}, {"POST": 302}, {"POST": FORBIDDEN}, {"POST": ABSENT}),
     "dump-modules": READ,
     "dump-threads": READ,
     "dump-thread": READ,
@@ -122,6 +125,7 @@ def world(team, other_team, alice: User, bob: User, carol: User, mallory: User) 
         "other_id": dump.pk,
         "object_address": f"{HEAP_START:x}",
         "number": 1,
+        "query_id": SavedQuery.objects.create(team=team, owner=bob, name="x", text="help", shared=True).pk,
     }
 
 
