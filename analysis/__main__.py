@@ -6,6 +6,7 @@
     python -m analysis facts DUMP OUT.json   write what the engine knows in the reference reader's schema
     python -m analysis symbols PDB --out F   keep the source lines of a portable PDB (or of a .dll with one inside) in F
     python -m analysis query INDEX SQL --out F   answer the SELECT in the file SQL over an index, as JSON in F
+    python -m analysis values DUMP ADDRESS --out F   what one object holds, as JSON in F
     python -m analysis warm                  compile the kernels ahead
 
 Exit codes: 0 done, 2 wrong arguments, 3 refused or failed with a reason (the last line says it).
@@ -36,6 +37,8 @@ def main(arguments: list[str]) -> int:
             return _symbols(arguments)
         if command == "query":
             return _query(arguments)
+        if command == "values":
+            return _values(arguments)
         if command == "warm":
             return _warm()
         return _analyse(arguments)
@@ -160,6 +163,20 @@ def _query(arguments: list[str]) -> int:
     found = run_query(open_index(options.index), options.sql.read_text(), DataClass(options.highest))
     options.out.write_text(json.dumps(found.as_dict()))
     _say({"done": True, "rows": len(found.rows)})
+    return 0
+
+
+def _values(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis values")
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("address", type=lambda text: int(text, 16))
+    parser.add_argument("--out", type=Path, required=True, help="file for the values")
+    options = parser.parse_args(arguments[1:])
+    from analysis.dump import Dump
+    from analysis.values import object_values
+
+    options.out.write_text(json.dumps(object_values(Dump(options.dump), options.address).as_dict()))
+    _say({"done": True})
     return 0
 
 

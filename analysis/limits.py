@@ -48,6 +48,9 @@ class Limits:
     query_memory_bytes: int = 1 << 30
     query_rows: int = 10_000
     query_text: int = 1_024
+    values: int = 200
+    value_characters: int = 4_096
+    value_preview: int = 256
     pdb_bytes: int = 64 << 20
     pdb_blob_bytes: int = 64 << 20
     pdb_problems: int = 100

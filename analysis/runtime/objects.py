@@ -14,7 +14,8 @@ from analysis.runtime.fields import BOXED_HEADER_BYTES, Field, FieldReader
 from analysis.runtime.types import TypeInfo, TypeSystem
 
 _POINTER_BYTES = 8
-_FORMATS = {
+#: How primitive fields are unpacked, by ClrMD's element name.
+PRIMITIVE_FORMATS = {
     "Boolean": "<?", "Int8": "<b", "UInt8": "<B", "Int16": "<h", "UInt16": "<H", "Char": "<H", "Int32": "<i", "UInt32": "<I",
     "Int64": "<q", "UInt64": "<Q", "Float": "<f", "Double": "<d", "NativeInt": "<q", "NativeUInt": "<Q",
 }  # fmt: skip
@@ -77,7 +78,7 @@ class ObjectReader:
             return FieldValue(field, raw[:2].decode("utf-16-le", "replace"))
         if field.element == "Struct":
             return FieldValue(field, raw)
-        code = _FORMATS.get(field.element, "<Q")
+        code = PRIMITIVE_FORMATS.get(field.element, "<Q")
         return FieldValue(field, struct.unpack_from(code, raw)[0])
 
 

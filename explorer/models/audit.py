@@ -13,6 +13,7 @@ class AuditEntry(models.Model):
 
     class Action(models.TextChoices):
         REVEAL_REGISTERS = "reveal_registers", "looked at registers"
+        REVEAL_OBJECT = "reveal_object", "looked at values of an object"
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)

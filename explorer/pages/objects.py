@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -202,6 +202,29 @@ class Objects:
             example = int(sources[np.flatnonzero(self.index.column("objects", "type")[sources] == kind)[0]])
             groups.append({"type": self._references.type(kind), "field": self.field_between(example, row), "count": count})
         return groups
+
+
+class Held(Protocol):
+    """A field or element with its content."""
+
+    name: str
+    type_name: str
+    text: str
+    object: int
+    missing: str
+
+
+def value_rows(objects: Objects, values: Iterable[Held]) -> list[dict[str, Any]]:
+    """Values of an object with the pages of the objects they refer to."""
+    rows = []
+    for one in values:
+        found = objects.at(one.object) if one.object else None
+        target = objects.link(found[0]) if found and found[1] else None
+        rows.append({
+            "name": visible(one.name, 200), "type_name": visible(one.type_name), "target": target,
+            "text": visible(one.text, 5000), "missing": visible(one.missing, 300),
+        })  # fmt: skip
+    return rows
 
 
 def _largest(values: np.ndarray, most: int) -> np.ndarray:  # type: ignore[type-arg]

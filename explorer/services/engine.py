@@ -43,6 +43,9 @@ _LINES_BYTES_LIMIT = 256 << 20
 _QUERY_SECONDS = 15
 _QUERY_MEMORY_BYTES = 2 << 30
 _RESULT_BYTES_LIMIT = 64 << 20
+# Opening a dump for one object.
+_VALUES_SECONDS = 30
+_VALUES_MEMORY_BYTES = 4 << 30
 
 
 class EngineRefused(Exception):
@@ -106,6 +109,13 @@ def query_index(index: Path, sql: Path, result: Path, highest: DataClass) -> Non
     allowed = _Allowed(_QUERY_SECONDS, memory, _RESULT_BYTES_LIMIT)
     arguments = ["query", str(index), str(sql), "--out", str(result), "--highest", str(int(highest))]
     _run(arguments, result.parent, allowed, _nobody_listens)
+
+
+def read_values(dump: Path, address: int, result: Path) -> None:
+    """Read what one object of a dump holds, as JSON in the file ``result``. Raises as ``run_engine``."""
+    memory = min(_VALUES_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
+    allowed = _Allowed(_VALUES_SECONDS, memory, _RESULT_BYTES_LIMIT)
+    _run(["values", str(dump), f"{address:x}", "--out", str(result)], result.parent, allowed, _nobody_listens)
 
 
 def _nobody_listens(**changes: Any) -> None:

@@ -10,13 +10,16 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import path
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
+from explorer.access import subject_of, viewer_of
 from explorer.exports import export_response
 from explorer.pages import objects as object_rows
 from explorer.pages import retained
 from explorer.pages import strings as string_rows
 from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, sorted_rows
+from explorer.permissions import can_reveal_values
+from explorer.services.reveals import reveal_object
 from explorer.views.dump_page import DumpPage, with_index
 
 _ADDRESS = re.compile("(0[xX])?[0-9a-fA-F]{1,16}")
@@ -38,13 +41,8 @@ class _Sliced:
 @with_index("types")
 def one_object(request: HttpRequest, page: DumpPage, object_address: str) -> HttpResponseBase:
     """One object: facts, root path, references, referrers, what it dominates."""
-    if not _ADDRESS.fullmatch(object_address):
-        raise Http404("That is no address.")
     objects = object_rows.Objects(page.index, page.references)
-    found = objects.at(int(object_address, 16))
-    if found is None:
-        raise Http404("No object lies at this address.")
-    row, begins = found
+    row, begins = _object_at(objects, object_address)
     if not begins:
         return redirect("dump-object", page.dump.pk, f"{int(objects.addresses[row]):x}")
     graph, facts = objects.graph, objects.facts(row)
@@ -58,9 +56,37 @@ def one_object(request: HttpRequest, page: DumpPage, object_address: str) -> Htt
         "path": path_, "left_out": left_out, "groups": objects.referrer_groups(row) if graph.built else [],
         "tables": {table.name: table for table in tables},
         "type_url": page.frame.url("dump-type", facts["type_id"]),
+        "may_reveal": can_reveal_values(viewer_of(request.user), subject_of(page.dump)),
+        "values_url": page.frame.url("dump-object-values", object_address),
         "live_bytes": (page.index.facts("retention").get("live") or {}).get("bytes", 0),
     }  # fmt: skip
     return render(request, "retention/object.html", context)
+
+
+def _object_at(objects: object_rows.Objects, object_address: str) -> tuple[int, bool]:
+    """The object that an address of the URL lies in, and whether it begins there."""
+    if not _ADDRESS.fullmatch(object_address):
+        raise Http404("That is no address.")
+    found = objects.at(int(object_address, 16))
+    if found is None:
+        raise Http404("No object lies at this address.")
+    return found
+
+
+@require_POST
+@with_index("types")
+def object_values(request: HttpRequest, page: DumpPage, object_address: str) -> HttpResponseBase:
+    """What an object holds: values, so only with the permission, and every look is written down."""
+    objects = object_rows.Objects(page.index, page.references)
+    row, begins = _object_at(objects, object_address)
+    if not begins:
+        raise Http404("No object begins at this address.")
+    address, name = int(objects.addresses[row]), objects.type_name(row)
+    found = reveal_object(request=request, dump=page.dump, address=address, type_name=name)
+    rows = object_rows.value_rows(objects, found.rows)
+    return render(request, "retention/values.html", {
+        "page": page, "frame": page.frame, "object": page.references.object(row), "found": found, "rows": rows,
+    })  # fmt: skip
 
 
 def _object_tables(request: HttpRequest, objects: object_rows.Objects, row: int) -> tuple[Table, ...]:
@@ -192,6 +218,7 @@ def _number(request: HttpRequest, name: str, behind: int, otherwise: int = 0) ->
 
 urlpatterns = [
     path("dumps/<uuid:dump_id>/objects/<slug:object_address>", one_object, name="dump-object"),
+    path("dumps/<uuid:dump_id>/objects/<slug:object_address>/values", object_values, name="dump-object-values"),
     path("dumps/<uuid:dump_id>/retained", retention, name="dump-retained"),
     path("dumps/<uuid:dump_id>/strings", strings, name="dump-strings"),
     path("dumps/<uuid:dump_id>/roots", roots, name="dump-roots"),

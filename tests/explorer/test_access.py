@@ -77,6 +77,7 @@ TABLE: dict[str, Line] = {
     "dump-type": READ,
     "dump-gc": READ,
     "dump-object": READ,
+    "dump-object-values": Line({}, {"POST": 200}, {"POST": 200}, {"POST": FORBIDDEN}, {"POST": ABSENT}),
     "dump-retained": READ,
     "dump-roots": READ,
     "dump-strings": READ,
