@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from analysis.dump import Dump
 from analysis.graph.gc_descriptors import DescriptorTable, read_descriptors
-from analysis.graph.label_sets import LabelSets
+from analysis.graph.label_sets import retained_by_labels
 from analysis.graph.merged_tree import MergedTree, merge_tree
 from analysis.graph.references import ObjectPlaces, OutsideFields, References, find_references
 from analysis.graph.roots import Root, RootGroup, Roots, collect_roots
@@ -27,7 +26,6 @@ from analysis.runtime.handles import DEPENDENT_KIND
 
 #: Told how much of the work is done (0 to 1), and what comes next.
 Progress = Callable[[float, str], None]
-_THREADS = 2
 _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]
 
@@ -239,40 +237,27 @@ class Retention:
     def _add_up(self, finished: _U32) -> None:
         """Live counts by type, and what types, namespaces and assemblies retain as sets."""
         columns, kinds = self.walked.columns, len(self.walked.types)
-        live = self.live
-        order = finished[::-1].copy()
-
-        sets = LabelSets(self._incoming_offsets, self._incoming, order)
-        # Roots, groups and START stand behind the last object and have neither type nor size.
-        is_object = order < self.objects
-        rows = np.where(is_object, order, 0)
-        type_of, size_of = columns.type[rows], np.where(is_object, columns.size[rows], 0).astype(np.uint64)
-        for row, more in self.oversize.tolist():
-            size_of[order == row] += np.uint64(more)
-
-        def retained_by(label_of_type: npt.NDArray[np.int64]) -> tuple[_U64, bool]:
-            labels = np.where(is_object, label_of_type.astype(np.uint32)[type_of], np.uint32(NOT_LIVE))
-            return sets.retained(labels, size_of, int(label_of_type.max()) + 1)
-
         names = self._partition_names()
         unique = {partition: sorted(set(found)) for partition, found in names.items()}
         label_of = {"type": np.arange(kinds)}
         for partition, found in names.items():
             place = {name: row for row, name in enumerate(unique[partition])}
             label_of[partition] = np.array([place[name] for name in found], np.int64)
-        with ThreadPoolExecutor(_THREADS) as pool:
-            results = dict(zip(label_of, pool.map(retained_by, label_of.values()), strict=True))
-        self.type_retained = results["type"][0]
-        self.exact = all(exact for _, exact in results.values())
+        # Labels of all partitions are numbered one behind the other, so that one set can hold some of each.
+        ends = np.cumsum([0, kinds, *map(len, unique.values())])
+        labels = np.stack([label + end for label, end in zip(label_of.values(), ends, strict=False)], axis=1).astype(np.uint32)
+        retained, self.exact = retained_by_labels(
+            self._incoming_offsets, self._incoming, finished, columns.type, labels, columns.size, self.oversize, int(ends[-1])
+        )
+        self.type_retained, *others = np.split(retained, ends[1:-1])
         self.partitions: dict[str, tuple[list[str], npt.NDArray[np.int64], _U64]] = {
-            partition: (unique[partition], label_of[partition], results[partition][0]) for partition in names
+            partition: (unique[partition], label_of[partition], bytes_of)
+            for (partition, bytes_of) in zip(names, others, strict=True)
         }
-        generations = columns.type[live].astype(np.int64) * 6 + columns.generation[live]
-        self.live_count = np.bincount(generations, minlength=6 * kinds).reshape(kinds, 6)
-        sizes = np.bincount(columns.type[live], columns.size[live].astype(np.float64), kinds)
-        self.live_size: _U64 = np.rint(sizes).astype(np.uint64)
+        self.live_count, self.live_size = np.zeros((kinds, 6), np.int64), np.zeros(kinds, np.uint64)
+        kernels.count_live(self.parent, columns.type, columns.generation, columns.size, self.live_count, self.live_size)
         for row, more in self.oversize.tolist():
-            if live[row]:
+            if self.parent[row] != NOT_LIVE:
                 self.live_size[columns.type[row]] += np.uint64(more)
 
     def _partition_names(self) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.graph.label_sets import LabelSets
+from analysis.graph.label_sets import retained_by_labels
 from analysis.graph.merged_tree import merge_tree
 from analysis.graph.references import ObjectPlaces
 from analysis.kernels import graph, merge, references, strings
@@ -36,7 +36,8 @@ def compile_graph_kernels() -> float:
     finished, dominator = _warm_dominators(offsets, targets, incoming_offsets, incoming)
     graph.group_by_dominator(dominator, 1, offsets[:-1].copy(), np.zeros(1, np.uint32))
     sizes, beyond, labels = np.array([24], np.uint32), np.zeros((0, 2), np.uint64), np.zeros(_NODES, np.uint32)
-    LabelSets(incoming_offsets, incoming, finished[::-1].copy()).retained(labels, np.zeros(_NODES, np.uint64), 1)
+    retained_by_labels(incoming_offsets, incoming, finished, labels[:1], np.zeros((1, 1), np.uint32), sizes, beyond, 1)
+    graph.count_live(parents, labels[:1], np.zeros(1, np.uint8), sizes, np.zeros((1, 6), np.int64), np.zeros(1, np.uint64))
     merge_tree(order, parents, labels, sizes, beyond, 1)
     _warm_fields(offsets, targets, parents)
     _warm_strings(offsets, targets)

@@ -219,3 +219,13 @@ def keep_object_sources(offsets, sources, objects):
         begin = end
         offsets[node + 1] = written
     return written
+
+
+@kernel
+def count_live(parents, types, generations, sizes, counts, bytes_of):
+    """Add up live objects by type. parents uint32[nodes], NOWHERE where not live; counts int64[types, generations], bytes_of
+    uint64[types]."""
+    for row in range(types.size):
+        if parents[row] != NOWHERE:
+            counts[types[row], generations[row]] += 1
+            bytes_of[types[row]] += sizes[row]

@@ -1,8 +1,9 @@
-"""What would be free without a whole group of objects, for all groups of a partition at once.
+"""What would be free without a whole group of objects, for all groups of several partitions at once.
 
 An object is retained by a group when every way from START to it passes the group. The set of groups of an object is its
-own one and those that all its predecessors' sets have in common, the largest solution of these equations; sets are kept
-once and named by numbers, so that most steps compare two numbers.
+own ones and those that all its predecessors' sets have in common, the largest solution of these equations; sets are kept
+once and named by numbers, so that most steps compare two numbers. Groups of all partitions share one set: their labels
+differ, so one pass answers for types, namespaces and assemblies together.
 """
 
 from __future__ import annotations
@@ -16,54 +17,29 @@ from analysis.kernels.instructions import prefetch
 #: Rows of ``state``: sets made, labels stored, whether room ran out (results are then lower bounds).
 SETS, LABELS, FULL = range(3)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 _HALF, _ONE = np.uint64(32), np.uint64(1)
-LARGEST_SET = 1024
+_WORD_BITS, _BIT_MASK = np.uint64(6), np.uint64(63)
+LARGEST_SET = 2048
 _MIX = np.uint64(29)
-_FAR, _NEAR, _NEXT = 32, 16, 8
+_FAR, _NEAR, _NEXT = 36, 24, 12
 _JOIN = np.uint64(1) << np.uint64(63)
 
 
 @kernel
-def rows_in_order(offsets, sources, order, places, new_offsets, new_sources):
-    """The reversed graph with nodes named by their place in ``order``; how many edges it has.
-
-    offsets, sources: by node · order uint32[n]: live nodes in reverse postorder, START first · places uint32[nodes], NOWHERE
-    at first · new_offsets uint32[n + 1] and new_sources uint32[edges] are filled. Neighbours in the order lie close together
-    in memory, which makes every later pass several times as fast.
-    """
-    for place in range(order.size):
-        places[order[place]] = place
-    written = 0
-    for place in range(order.size):
-        if place + _FAR < order.size:
-            prefetch(offsets, np.int64(order[place + _FAR]))
-        if place + _NEAR < order.size:
-            prefetch(sources, np.int64(offsets[order[place + _NEAR]]))
-        if place + _NEXT < order.size:
-            prefetch(places, np.int64(sources[offsets[order[place + _NEXT]]]))
-        node = order[place]
-        new_offsets[place] = written
-        for edge in range(offsets[node], offsets[node + 1]):
-            source = places[sources[edge]]
-            if source != NOWHERE:
-                new_sources[written] = source
-                written += 1
-    new_offsets[order.size] = written
-    return written
-
-
-@kernel
 def find_label_sets(
-    offsets, sources, labels, found, firsts, sizes, stored, known, memo, results, scratch, later, state, most_passes
+    offsets, sources, finished, kinds, labels, found, firsts, sizes, stored, known, memo, results, scratch, later, state,
+    most_passes,
 ):  # fmt: skip
-    """Set of each node's groups; nodes are named by their place in reverse postorder, START first. How many passes it took.
+    """Set of each node's groups. How many passes it took.
 
-    offsets, sources: the reversed graph · labels uint32[nodes], NOWHERE for none · found uint32[nodes], NOWHERE at first
-    firsts int64[sets], sizes int32[sets], stored uint32[room]: contents of the sets · known uint32[2**a] (NOWHERE at first),
-    memo uint64[2**b] (all ones), results uint32[2**b], scratch uint32[1024], later uint32[nodes] · state int64[3].
+    offsets, sources: the reversed graph · finished uint32[n]: live nodes in postorder, START last; they are taken backwards
+    kinds uint32[objects]: row of ``labels`` of each object, other nodes have no labels · labels uint32[kinds, partitions],
+    ascending in each row, NOWHERE for none · found uint32[nodes], NOWHERE at first
+    firsts int64[sets], sizes int32[sets], stored uint32[room]: contents of the sets · known uint32[2**a], memo uint64[2**b]
+    and later uint64[nodes / 64 + 1], all zero, results uint32[2**b], scratch uint32[LARGEST_SET] · state int64[3].
     """
-    found[0] = 0
+    last = finished.size - 1
+    found[finished[last]] = 0
     firsts[0], sizes[0] = 0, 0
     state[SETS] = 1
     mask = np.uint64(memo.size - 1)
@@ -71,15 +47,23 @@ def find_label_sets(
     while changed and passes < most_passes:
         changed = False
         passes += 1
-        waiting = 0
-        for node in range(1, labels.size):
+        for turn in range(1, finished.size):
+            place = last - turn
+            if place >= _FAR:
+                prefetch(offsets, np.int64(finished[place - _FAR]))
+                prefetch(kinds, np.int64(finished[place - _FAR]))
+            if place >= _NEAR:
+                prefetch(sources, np.int64(offsets[finished[place - _NEAR]]))
+            if place >= _NEXT:
+                prefetch(found, np.int64(sources[offsets[finished[place - _NEXT]]]))
+            node = finished[place]
             # Handing a dozen arrays to a function takes longer than all this: only steps not done before are left to one.
             common, open_ends = np.int64(-1), False
             for edge in range(offsets[node], offsets[node + 1]):
                 other = np.int64(found[sources[edge]])
                 if other == NOWHERE:
                     open_ends = True
-                elif common < 0:
+                elif common < 0 or other == 0:
                     common = other
                 elif other != common and common != 0:
                     key = (np.uint64(min(common, other)) << _HALF) | np.uint64(max(common, other))
@@ -89,49 +73,49 @@ def find_label_sets(
                     else:
                         common = meet(common, other, firsts, sizes, stored, known, memo, results, scratch, state)
             result = common
-            if labels[node] != NOWHERE:
-                key = _JOIN | (np.uint64(common) << _HALF) | np.uint64(labels[node])
+            if node < kinds.size:
+                key = _JOIN | (np.uint64(common) << _HALF) | np.uint64(kinds[node])
                 slot = ((key ^ (key >> _MIX)) * _MULTIPLIER) & mask
                 if memo[slot] == key:
                     result = np.int64(results[slot])
                 else:
-                    result = join(common, labels[node], firsts, sizes, stored, known, memo, results, scratch, state)
+                    result = join(common, kinds[node], labels, firsts, sizes, stored, known, memo, results, scratch, state)
             # In the first pass nothing was known before, so nothing can have changed.
             if found[node] != NOWHERE and found[node] != result:
                 changed = True
             found[node] = result
             # A predecessor that comes later in the order may still take labels away: such nodes are looked at again.
-            if open_ends:
-                later[waiting] = node
-                waiting += 1
-        for place in range(waiting):
-            result, _ = solve(
-                later[place], offsets, sources, labels, found, firsts, sizes, stored, known, memo, results, scratch, state
+            if open_ends and passes == 1:
+                later[place >> 6] |= _ONE << (np.uint64(place) & _BIT_MASK)
+        if passes == 1:
+            changed = any_unsettled(
+                offsets, sources, finished, kinds, labels, found, firsts, sizes, stored, known, memo, results, scratch, later,
+                state,
             )  # fmt: skip
-            if found[later[place]] != result:
-                changed = True
-                break
     return passes
 
 
 @kernel
-def solve(node, offsets, sources, labels, found, firsts, sizes, stored, known, memo, results, scratch, state):
-    """The set of one node from those of its predecessors, and whether one of them had none yet."""
-    common, open_ends = np.int64(-1), False
-    for edge in range(offsets[node], offsets[node + 1]):
-        other = found[sources[edge]]
-        if other == NOWHERE:
-            open_ends = True
-            continue
-        if other == common:
-            continue
-        if common < 0:
-            common = np.int64(other)
-        elif common > 0:
-            common = meet(common, np.int64(other), firsts, sizes, stored, known, memo, results, scratch, state)
-    if labels[node] != NOWHERE:
-        common = join(common, labels[node], firsts, sizes, stored, known, memo, results, scratch, state)
-    return common, open_ends
+def any_unsettled(
+    offsets, sources, finished, kinds, labels, found, firsts, sizes, stored, known, memo, results, scratch, later, state
+):  # fmt: skip
+    """Whether a node in ``later`` has another set than its predecessors' sets give by now."""
+    for word in range(later.size):
+        for bit in range(64 if later[word] else 0):
+            if (later[word] >> np.uint64(bit)) & _ONE == 0:
+                continue
+            node, common = finished[64 * word + bit], np.int64(-1)
+            for edge in range(offsets[node], offsets[node + 1]):
+                other = np.int64(found[sources[edge]])
+                if common < 0 and other != NOWHERE:
+                    common = other
+                elif other != NOWHERE and other != common:
+                    common = meet(common, other, firsts, sizes, stored, known, memo, results, scratch, state)
+            if node < kinds.size:
+                common = join(common, kinds[node], labels, firsts, sizes, stored, known, memo, results, scratch, state)
+            if found[node] != common:
+                return True
+    return False
 
 
 @kernel
@@ -160,36 +144,38 @@ def meet(left, right, firsts, sizes, stored, known, memo, results, scratch, stat
     result = intern(scratch, count, firsts, sizes, stored, known, state)
     if result < 0:
         return np.int64(0)
-    keep(memo, results, slot, key, result, state)
+    keep(memo, results, slot, key, result)
     return result
 
 
 @kernel
-def join(number, label, firsts, sizes, stored, known, memo, results, scratch, state):
-    """A set with one label more."""
-    key = _JOIN | (np.uint64(number) << _HALF) | np.uint64(label)
+def join(number, kind, labels, firsts, sizes, stored, known, memo, results, scratch, state):
+    """A set with the labels of a kind of object added."""
+    key = _JOIN | (np.uint64(number) << _HALF) | np.uint64(kind)
     slot = remembered(memo, key)
     if memo[slot] == key:
         return np.int64(results[slot])
-    if sizes[number] >= LARGEST_SET:
+    if sizes[number] + labels.shape[1] > LARGEST_SET:
         state[FULL] = 1
         return number
-    count, put = 0, False
-    for place in range(firsts[number], firsts[number] + sizes[number]):
-        if not put and stored[place] >= label:
-            put = True
-            if stored[place] != label:
-                scratch[count] = label
-                count += 1
+    count, place, end = 0, firsts[number], firsts[number] + sizes[number]
+    for partition in range(labels.shape[1]):
+        label = labels[kind, partition]
+        while place < end and stored[place] <= label:
+            scratch[count] = stored[place]
+            count += 1
+            place += 1
+        if label != NOWHERE and (count == 0 or scratch[count - 1] != label):
+            scratch[count] = label
+            count += 1
+    while place < end:
         scratch[count] = stored[place]
         count += 1
-    if not put:
-        scratch[count] = label
-        count += 1
+        place += 1
     result = intern(scratch, count, firsts, sizes, stored, known, state)
     if result < 0:
         return number
-    keep(memo, results, slot, key, result, state)
+    keep(memo, results, slot, key, result)
     return result
 
 
@@ -199,14 +185,14 @@ def remembered(memo, key):
     mask = np.uint64(memo.size - 1)
     slot = ((key ^ (key >> _MIX)) * _MULTIPLIER) & mask
     for _ in range(16):
-        if memo[slot] == key or memo[slot] == _EMPTY:
+        if memo[slot] == key or memo[slot] == 0:
             return slot
         slot = (slot + _ONE) & mask
     return slot
 
 
 @kernel
-def keep(memo, results, slot, key, result, state):
+def keep(memo, results, slot, key, result):
     """Remember a step; an older one in its slot is forgotten and would be done again."""
     memo[slot] = key
     results[slot] = result
@@ -223,7 +209,7 @@ def intern(labels, count, firsts, sizes, stored, known, state):
         mixed ^= mixed >> np.uint64(31)
     mask = np.uint64(known.size - 1)
     slot = mixed & mask
-    while known[slot] != NOWHERE:
+    while known[slot] != 0:
         number = np.int64(known[slot])
         if sizes[number] == count:
             same = True
@@ -248,10 +234,15 @@ def intern(labels, count, firsts, sizes, stored, known, state):
 
 
 @kernel
-def add_up_sets(found, sizes, set_bytes):
-    """Bytes of the objects with each set. sizes uint64[nodes]."""
-    for node in range(found.size):
-        set_bytes[found[node]] += sizes[node]
+def add_up_sets(found, sizes, beyond, set_bytes):
+    """Bytes of the objects with each set. found uint32[nodes], sizes uint32[objects], beyond uint64[n, 2]: object and bytes
+    that its entry in sizes lacks."""
+    for node in range(sizes.size):
+        if found[node] != NOWHERE:
+            set_bytes[found[node]] += sizes[node]
+    for row in range(beyond.shape[0]):
+        if found[beyond[row, 0]] != NOWHERE:
+            set_bytes[found[beyond[row, 0]]] += beyond[row, 1]
 
 
 @kernel

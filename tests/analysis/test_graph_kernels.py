@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from analysis.graph.label_sets import LabelSets
+from analysis.graph.label_sets import retained_by_labels
 from analysis.graph.merged_tree import merge_tree
 from analysis.graph.references import ObjectPlaces
 from analysis.kernels import graph as kernels
@@ -51,7 +51,7 @@ class Graph:
         return distance
 
     def dominators(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Immediate dominator of each node, retained sizes where node n has n + 1 bytes, nodes in reverse postorder."""
+        """Immediate dominator of each node, retained sizes where node n has n + 1 bytes, nodes in postorder."""
         numbers, nodes, parents, finished, stack, cursors = (np.full(self.nodes, NOWHERE, np.uint32) for _ in range(6))
         count = kernels.number_depth_first(
             self.offsets, self.targets, 0, numbers, nodes, parents, finished, stack, cursors
@@ -65,7 +65,7 @@ class Graph:
         kernels.name_dominators(dominators, nodes, count, named)
         retained = np.zeros(self.nodes, np.uint64)
         kernels.add_up_retained(dominators, nodes, count, self.sizes, retained)
-        return named, retained, finished[:count][::-1].copy()
+        return named, retained, finished[:count]
 
     @property
     def sizes(self) -> np.ndarray:
@@ -114,15 +114,18 @@ def test_what_a_group_retains_is_what_becomes_unreachable_without_all_of_it(seed
     graph = random_graph(seed)
     rng = np.random.default_rng(seed)
     groups = int(rng.integers(1, 6))
-    labels = rng.integers(0, groups, graph.nodes).astype(np.uint32)
-    labels[0] = NOWHERE
-    _, _, order = graph.dominators()
-    sets = LabelSets(graph.incoming_offsets, graph.incoming, order)
-    retained, exact = sets.retained(labels[order], graph.sizes[order].astype(np.uint64), groups)
+    kinds = rng.integers(0, groups, graph.nodes).astype(np.uint32)
+    kinds[0] = groups
+    # Two partitions at once: each kind by itself, and kinds in pairs. START has no label.
+    labels = np.array([[kind, groups + kind // 2] for kind in range(groups)] + [[NOWHERE, NOWHERE]], np.uint32)
+    _, _, finished = graph.dominators()
+    retained, exact = retained_by_labels(
+        graph.incoming_offsets, graph.incoming, finished, kinds, labels, graph.sizes, _NOTHING, groups + (groups + 1) // 2
+    )
     reached = graph.reached()
-    for group in range(groups):
-        left = graph.reached(frozenset(np.flatnonzero(labels == group).tolist()))
-        assert int(retained[group]) == sum(node + 1 for node in set(reached) - set(left))
+    for label, found in enumerate(retained.tolist()):
+        left = graph.reached(frozenset(np.flatnonzero((labels[kinds] == label).any(axis=1)).tolist()))
+        assert found == sum(node + 1 for node in set(reached) - set(left))
     assert exact
 
 
