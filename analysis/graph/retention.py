@@ -149,12 +149,11 @@ class Retention:
 
     def _reverse(self) -> None:
         nodes = self.start + 1
-        counts = np.zeros(nodes, np.uint32)
-        kernels.count_incoming(self.targets, 0, len(self.targets), counts)
-        self._incoming_offsets: _U32 = np.zeros(nodes + 1, np.uint32)
-        np.cumsum(counts, out=self._incoming_offsets[1:])
+        firsts = np.zeros(nodes + 2, np.uint32)
         self._incoming: _U32 = np.empty(len(self.targets), np.uint32)
-        kernels.reverse_edges(self.offsets, self.targets, nodes, self._incoming_offsets[:-1].copy(), self._incoming)
+        kernels.begin_groups(self.targets, firsts)
+        kernels.reverse_edges(self.offsets, self.targets, nodes, firsts, self._incoming)
+        self._incoming_offsets: _U32 = firsts[:-1]
 
     @contextmanager
     def _named_slots_cut(self) -> Iterator[None]:
@@ -206,24 +205,25 @@ class Retention:
         self._order = self._order[:reached]
 
     def _find_dominators(self) -> _U32:
-        """Fills ``dominator`` and ``retained``; nodes in the order a depth-first search left them."""
-        numbers, nodes, parents, finished = self._nodes(NOT_LIVE), self._nodes(0), self._nodes(0), self._nodes(0)
-        scratch, more = self._nodes(0), self._nodes(0)
-        count = kernels.number_depth_first(
-            self.offsets, self.targets, self.start, numbers, nodes, parents, finished, scratch, more
-        )
-        semi, linked = np.empty(count, np.uint32), np.empty(count, np.uint64)
-        kernels.find_semidominators(self._incoming_offsets, self._incoming, numbers, nodes, parents, count, semi, linked, scratch)
-        del linked, numbers
-        dominators = np.empty(count, np.uint32)
-        kernels.find_dominators(parents, semi, count, dominators, scratch, more)
-        self.dominator: _U32 = self._nodes(NOT_LIVE)
+        """Fills ``dominator`` and ``retained``; nodes in the order a depth-first search left them.
+
+        Touching fresh memory takes longer than the work done in it, and here the most of it is needed at once: every
+        array that has done its duty becomes another one.
+        """
+        numbers, nodes, parents, finished = self._nodes(NOT_LIVE), *(np.empty(self.start + 1, np.uint32) for _ in range(3))
+        count = kernels.number_depth_first(self.offsets, self.targets, self.start, numbers, nodes, parents, finished)
+        semi, linked = np.empty(self.start + 1, np.uint32), np.empty(self.start + 1, np.uint64)
+        kernels.find_semidominators(self._incoming_offsets, self._incoming, numbers, nodes, parents, count, semi, linked)
+        dominators, jumps, depths = numbers, *linked.view(np.uint32).reshape(2, -1)
+        kernels.find_dominators(parents, semi, count, dominators, jumps, depths)
+        self.dominator: _U32 = semi
+        self.dominator.fill(NOT_LIVE)
         kernels.name_dominators(dominators, nodes, count, self.dominator)
-        self.retained: _U64 = np.zeros(self.start + 1, np.uint64)
-        beyond = self.oversize
+        self.retained: _U64 = linked
+        self.retained.fill(0)
+        beyond = self.oversize[self.dominator[self.oversize[:, 0].astype(np.int64)] != NOT_LIVE]
         self.retained[beyond[:, 0].astype(np.int64)] = beyond[:, 1]
         kernels.add_up_retained(dominators, nodes, count, self.walked.columns.size, self.retained)
-        self.retained[: self.objects][~self.live] = 0
         return finished[:count]
 
     @property
@@ -272,11 +272,10 @@ class Retention:
         return {"namespace": namespaces, "assembly": assemblies}
 
     def _merge(self) -> None:
-        labels = self._labels()
-        size, beyond = self.walked.columns.size, self.oversize
-        self.merged_paths: MergedTree = merge_tree(self._order, self.parent, labels, size, beyond, self.objects)
-        by_depth = self._order_by_dominator()
-        self.merged_dominators: MergedTree = merge_tree(by_depth, self.dominator, labels, size, beyond, self.objects)
+        """Both trees from START down: whatever dominates a node lies on its shortest path and so before it in the order."""
+        labels, size, beyond = self._labels(), self.walked.columns.size, self.oversize
+        self.merged_paths: MergedTree = merge_tree(self._order, self.parent, labels, size, beyond)
+        self.merged_dominators: MergedTree = merge_tree(self._order, self.dominator, labels, size, beyond)
         del self._order
 
     def _labels(self) -> _U32:
@@ -292,23 +291,12 @@ class Retention:
         labels[self.start - groups : self.start] = kinds + len(known) + np.arange(groups)
         return labels
 
-    def _order_by_dominator(self) -> _U32:
-        """Live nodes, each behind its dominator, START first."""
-        offsets, grouped = self.dominated()
-        order, parents = self._nodes(0), self._nodes(NOT_LIVE)
-        reached = kernels.search_breadth_first(offsets, grouped, self.start, parents, order)
-        return order[:reached]
-
     def dominated(self) -> tuple[_U32, _U32]:
         """The dominator tree downwards: offsets uint32[nodes + 1] and nodes, each under its dominator."""
-        nodes = self.start + 1
-        live = self.dominator != NOT_LIVE
-        live[self.start] = False
-        offsets = np.zeros(nodes + 1, np.uint32)
-        counts = np.zeros(nodes, np.uint32)
-        above = self.dominator[live]
-        kernels.count_incoming(above, 0, len(above), counts)
-        np.cumsum(counts, out=offsets[1:])
-        grouped = np.empty(len(above), np.uint32)
-        kernels.group_by_dominator(self.dominator, self.start, offsets[:-1].copy(), grouped)
-        return offsets, grouped
+        firsts = np.zeros(self.start + 3, np.uint32)
+        # START is its own dominator, but not below itself.
+        above = self.dominator[: self.start]
+        kernels.begin_groups(above, firsts)
+        grouped = np.empty(firsts[-1], np.uint32)
+        kernels.group_rows(above, firsts, grouped)
+        return firsts[:-1], grouped

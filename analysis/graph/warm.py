@@ -25,20 +25,20 @@ def compile_graph_kernels() -> float:
     places.find([4096])
     offsets, targets = np.array([0, 0, 1], np.uint32), np.zeros(1, np.uint32)
     _warm_references(places)
-    counts = np.zeros(_NODES, np.uint32)
-    graph.count_incoming(targets, 0, 1, counts)
-    incoming_offsets, incoming = np.array([0, 1, 1], np.uint32), np.array([1], np.uint32)
-    graph.reverse_edges(offsets, targets, _NODES, incoming_offsets[:-1].copy(), incoming)
+    firsts, incoming = np.zeros(_NODES + 2, np.uint32), np.zeros(1, np.uint32)
+    graph.begin_groups(targets, firsts)
+    graph.reverse_edges(offsets, targets, _NODES, firsts, incoming)
+    incoming_offsets = firsts[:-1]
     graph.keep_object_sources(incoming_offsets.copy(), incoming.copy(), 1)
     parents, order = np.full(_NODES, NOWHERE, np.uint32), np.zeros(_NODES, np.uint32)
     graph.search_breadth_first(offsets, targets, 1, parents, order)
     parents[1] = 1
     finished, dominator = _warm_dominators(offsets, targets, incoming_offsets, incoming)
-    graph.group_by_dominator(dominator, 1, offsets[:-1].copy(), np.zeros(1, np.uint32))
+    graph.group_rows(dominator[:1], np.zeros(_NODES + 2, np.uint32), np.zeros(1, np.uint32))
     sizes, beyond, labels = np.array([24], np.uint32), np.zeros((0, 2), np.uint64), np.zeros(_NODES, np.uint32)
     retained_by_labels(incoming_offsets, incoming, finished, labels[:1], np.zeros((1, 1), np.uint32), sizes, beyond, 1)
     graph.count_live(parents, labels[:1], np.zeros(1, np.uint8), sizes, np.zeros((1, 6), np.int64), np.zeros(1, np.uint64))
-    merge_tree(order, parents, labels, sizes, beyond, 1)
+    merge_tree(order, parents, labels, sizes, beyond)
     _warm_fields(offsets, targets, parents)
     _warm_strings(offsets, targets)
     return time.perf_counter() - began
@@ -66,12 +66,12 @@ def _warm_dominators(
     incoming_offsets: _Array,
     incoming: _Array,
 ) -> tuple[_Array, _Array]:
-    numbers, nodes, parents, finished, stack, cursors = (np.full(_NODES, NOWHERE, np.uint32) for _ in range(6))
-    count = graph.number_depth_first(offsets, targets, 1, numbers, nodes, parents, finished, stack, cursors)
-    semi, linked = np.empty(count, np.uint32), np.empty(count, np.uint64)
-    graph.find_semidominators(incoming_offsets, incoming, numbers, nodes, parents, count, semi, linked, stack)
-    dominators, named = np.empty(count, np.uint32), np.full(_NODES, NOWHERE, np.uint32)
-    graph.find_dominators(parents, semi, count, dominators, stack, cursors)
+    numbers, nodes, parents, finished, semi = (np.full(_NODES, NOWHERE, np.uint32) for _ in range(5))
+    count = graph.number_depth_first(offsets, targets, 1, numbers, nodes, parents, finished)
+    linked = np.empty(_NODES, np.uint64)
+    graph.find_semidominators(incoming_offsets, incoming, numbers, nodes, parents, count, semi, linked)
+    dominators, named = numbers, np.full(_NODES, NOWHERE, np.uint32)
+    graph.find_dominators(parents, semi, count, dominators, *linked.view(np.uint32).reshape(2, -1))
     graph.name_dominators(dominators, nodes, count, named)
     graph.add_up_retained(dominators, nodes, count, np.array([24], np.uint32), np.zeros(_NODES, np.uint64))
     return finished, named

@@ -18,26 +18,30 @@ _HALF, _LOW_HALF = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 @kernel
-def count_incoming(targets, first, last, counts):
-    """Add up how often each node is a target in edges ``first`` to ``last`` - 1."""
-    for edge in range(first, last):
-        if edge + _FAR < last:
-            prefetch(counts, np.int64(targets[edge + _FAR]))
-        counts[targets[edge]] += 1
+def begin_groups(keys, firsts):
+    """First half of a counting sort: firsts uint32[groups + 2], zero at first, gets the first row of each group one place
+    further on, so that the second half can advance it to where it belongs. Keys of NOWHERE are in no group."""
+    for row in range(keys.size):
+        if row + _FAR < keys.size:
+            prefetch(firsts, np.int64(keys[row + _FAR]))
+        if keys[row] != NOWHERE:
+            firsts[keys[row] + 2] += 1
+    for group in range(2, firsts.size):
+        firsts[group] += firsts[group - 1]
 
 
 @kernel
-def reverse_edges(offsets, targets, nodes, cursor, sources):
-    """Counting sort of edges by target: ``cursor`` uint32[nodes] holds where each target's sources begin and is advanced."""
+def reverse_edges(offsets, targets, nodes, firsts, sources):
+    """Sources of each node's incoming edges, ascending: firsts uint32[nodes + 2] from ``begin_groups``, sources uint32[edges]."""
     for node in range(nodes):
         for edge in range(offsets[node], offsets[node + 1]):
-            target = targets[edge]
+            target = targets[edge] + 1
             if edge + _FAR < targets.size:
-                prefetch(cursor, np.int64(targets[edge + _FAR]))
+                prefetch(firsts, np.int64(targets[edge + _FAR]))
             if edge + _NEAR < targets.size:
-                prefetch(sources, np.int64(cursor[targets[edge + _NEAR]]))
-            sources[cursor[target]] = node
-            cursor[target] += 1
+                prefetch(sources, np.int64(firsts[targets[edge + _NEAR] + 1]))
+            sources[firsts[target]] = node
+            firsts[target] += 1
 
 
 @kernel
@@ -66,53 +70,54 @@ def search_breadth_first(offsets, targets, start, parents, order):
 
 
 @kernel
-def number_depth_first(offsets, targets, start, numbers, nodes, parents, finished, stack, cursors):
+def number_depth_first(offsets, targets, start, numbers, nodes, parents, finished):
     """Preorder and postorder of a depth-first search; how many nodes are reached.
 
     numbers uint32[nodes]: place of each node (NOWHERE at first); nodes: node at each place; parents: place of the tree
-    parent of each place; finished: nodes in the order they are left; stack, cursors uint32[nodes] are scratch.
+    parent of each place; finished: nodes in the order they are left.
     """
     numbers[start] = 0
     nodes[0] = start
     parents[0] = 0
     count, left = 1, 0
-    depth = 0
-    stack[0], cursors[0] = start, offsets[start]
-    while depth >= 0:
-        node, edge = stack[depth], cursors[depth]
+    # Where to go on in nodes not yet left is kept at the far end of ``finished``: no node is in both parts.
+    free = finished.size - 1
+    place, node, edge = np.uint32(0), np.int64(start), offsets[start]
+    while True:
         end = offsets[node + 1]
         going_down = False
         while edge < end:
-            target = targets[edge]
+            target = np.int64(targets[edge])
             edge += 1
             if numbers[target] != NOWHERE:
                 continue
             numbers[target] = count
             nodes[count] = target
-            parents[count] = numbers[node]
+            parents[count] = place
             count += 1
             if offsets[target] < offsets[target + 1]:
-                cursors[depth] = edge
-                depth += 1
-                stack[depth], cursors[depth] = target, offsets[target]
+                finished[free] = edge
+                free -= 1
+                place, node, edge = np.uint32(count - 1), target, offsets[target]
                 going_down = True
                 break
             finished[left] = target
             left += 1
-        if not going_down:
-            finished[left] = node
-            left += 1
-            depth -= 1
-    return count
+        if going_down:
+            continue
+        finished[left] = node
+        left += 1
+        free += 1
+        if free == finished.size:
+            return count
+        edge, place = finished[free], parents[place]
+        node = np.int64(nodes[place])
 
 
 @kernel
-def find_semidominators(offsets, sources, numbers, nodes, parents, count, semi, linked, path):
+def find_semidominators(offsets, sources, numbers, nodes, parents, count, semi, linked):
     """Semidominators by preorder place. offsets, sources: the reversed graph · semi uint32[count] · linked uint64[count]
-    (ancestor << 32 | smallest semidominator on the way to it) and path uint32[count] are scratch."""
-    for place in range(count):
-        semi[place] = parents[place]
-        linked[place] = (np.uint64(parents[place]) << _HALF) | np.uint64(place)
+    (ancestor << 32 | smallest semidominator on the way to it) is scratch."""
     for turn in range(count - 1):
         place = np.uint32(count - 1 - turn)
         if place > _FAR:
@@ -128,32 +133,32 @@ def find_semidominators(offsets, sources, numbers, nodes, parents, count, semi, 
                 if source == NOWHERE:
                     continue
                 if source > place:
-                    source = smallest_above(linked, source, place, path)
+                    source = smallest_above(linked, source, place)
                 best = min(best, source)
         semi[place] = best
         linked[place] = (np.uint64(parents[place]) << _HALF) | np.uint64(best)
 
 
 @kernel
-def smallest_above(linked, place, last, path):
-    """Smallest semidominator among ``place`` and its tree ancestors behind ``last``; ways passed are shortened."""
-    depth = 0
-    top = np.uint64(place)
+def smallest_above(linked, place, last):
+    """Smallest semidominator among ``place`` and its tree ancestors behind ``last``; ways passed are shortened.
+
+    On the way up every link is turned round, so that the way back needs no list.
+    """
+    top, below = np.uint64(place), np.uint64(NOWHERE)
     while True:
-        above = linked[top] >> _HALF
+        own = linked[top]
+        above = own >> _HALF
         if above <= last:
             break
-        path[depth] = top
-        depth += 1
-        top = above
-    over = linked[top] >> _HALF
-    smallest = linked[top] & _LOW_HALF
-    while depth > 0:
-        depth -= 1
-        here = np.uint64(path[depth])
-        own = linked[here] & _LOW_HALF
-        smallest = min(smallest, own)
-        linked[here] = (over << _HALF) | smallest
+        linked[top] = (below << _HALF) | (own & _LOW_HALF)
+        below, top = top, above
+    smallest = own & _LOW_HALF
+    while below != NOWHERE:
+        own = linked[below]
+        smallest = min(smallest, own & _LOW_HALF)
+        linked[below] = (above << _HALF) | smallest
+        below = own >> _HALF
     return np.uint32(smallest)
 
 
@@ -197,13 +202,13 @@ def name_dominators(dominators, nodes, count, named):
 
 
 @kernel
-def group_by_dominator(named, start, cursor, grouped):
-    """Counting sort of live nodes by their dominator: ``cursor`` holds where each node's begin and is advanced."""
-    for node in range(named.size):
-        if node != start and named[node] != NOWHERE:
-            above = named[node]
-            grouped[cursor[above]] = node
-            cursor[above] += 1
+def group_rows(keys, firsts, grouped):
+    """Rows of each group, ascending: firsts uint32[groups + 2] from ``begin_groups``, grouped uint32[rows that have a key]."""
+    for row in range(keys.size):
+        if keys[row] != NOWHERE:
+            group = keys[row] + 1
+            grouped[firsts[group]] = row
+            firsts[group] += 1
 
 
 @kernel

@@ -31,12 +31,11 @@ class Graph:
         self.offsets = np.zeros(self.nodes + 1, np.uint32)
         np.cumsum(np.bincount(sources, minlength=self.nodes), out=self.offsets[1:])
         self.targets = targets[order].astype(np.uint32)
-        counts = np.zeros(self.nodes, np.uint32)
-        kernels.count_incoming(self.targets, 0, len(self.targets), counts)
-        self.incoming_offsets = np.zeros(self.nodes + 1, np.uint32)
-        np.cumsum(counts, out=self.incoming_offsets[1:])
+        firsts = np.zeros(self.nodes + 2, np.uint32)
         self.incoming = np.empty(len(self.targets), np.uint32)
-        kernels.reverse_edges(self.offsets, self.targets, self.nodes, self.incoming_offsets[:-1].copy(), self.incoming)
+        kernels.begin_groups(self.targets, firsts)
+        kernels.reverse_edges(self.offsets, self.targets, self.nodes, firsts, self.incoming)
+        self.incoming_offsets = firsts[:-1]
 
     def reached(self, without: frozenset[int] = frozenset()) -> dict[int, int]:
         """Distance of each node from START on ways around some nodes."""
@@ -52,16 +51,12 @@ class Graph:
 
     def dominators(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Immediate dominator of each node, retained sizes where node n has n + 1 bytes, nodes in postorder."""
-        numbers, nodes, parents, finished, stack, cursors = (np.full(self.nodes, NOWHERE, np.uint32) for _ in range(6))
-        count = kernels.number_depth_first(
-            self.offsets, self.targets, 0, numbers, nodes, parents, finished, stack, cursors
-        )  # fmt: skip
-        semi, linked = np.empty(count, np.uint32), np.empty(count, np.uint64)
-        kernels.find_semidominators(
-            self.incoming_offsets, self.incoming, numbers, nodes, parents, count, semi, linked, stack
-        )  # fmt: skip
-        dominators, named = np.empty(count, np.uint32), np.full(self.nodes, NOWHERE, np.uint32)
-        kernels.find_dominators(parents, semi, count, dominators, stack, cursors)
+        numbers, nodes, parents, finished, semi = (np.full(self.nodes, NOWHERE, np.uint32) for _ in range(5))
+        count = kernels.number_depth_first(self.offsets, self.targets, 0, numbers, nodes, parents, finished)
+        linked = np.empty(self.nodes, np.uint64)
+        kernels.find_semidominators(self.incoming_offsets, self.incoming, numbers, nodes, parents, count, semi, linked)
+        dominators, named = numbers, np.full(self.nodes, NOWHERE, np.uint32)
+        kernels.find_dominators(parents, semi, count, dominators, *linked.view(np.uint32).reshape(2, -1))
         kernels.name_dominators(dominators, nodes, count, named)
         retained = np.zeros(self.nodes, np.uint64)
         kernels.add_up_retained(dominators, nodes, count, self.sizes, retained)
@@ -151,7 +146,7 @@ def test_a_merged_tree_folds_recursion_and_keeps_the_sums() -> None:
     count = kernels.search_breadth_first(graph.offsets, graph.targets, 0, parents, order)
     labels = np.where(np.arange(1001) % 2, 5, 6).astype(np.uint32)
     labels[0] = 9
-    tree = merge_tree(order[:count], parents, labels, graph.sizes, _NOTHING, 1001)
+    tree = merge_tree(order[:count], parents, labels, graph.sizes, _NOTHING)
     assert tree.parent.tolist() == [-1, 0, 1]
     assert tree.objects.tolist() == [1, 500, 500]
     assert int(tree.total_size[0]) == sum(range(1, 1002))
