@@ -17,6 +17,8 @@ from explorer.pages.types import TypeCatalogue
 MOST_SECTORS = 500
 _LONGEST_LABEL = 60
 _TONES = 8
+#: What the whole treemap stands for: its label, and how its tooltips name it.
+_WHOLE = {"": ("Heap", "the heap"), "live": ("Live heap", "the live heap"), "dead": ("Dead objects", "all dead objects")}
 
 Figure = dict[str, Any]
 
@@ -58,9 +60,9 @@ def generations_bar(rows: list[dict[str, Any]]) -> Figure:
     }
 
 
-def types_treemap(types: TypeCatalogue, urls: dict[int, str], type_ids: list[int]) -> Figure:
-    """The bytes of the heap by namespace and type; ``type_ids`` (biggest first) get a sector of their own."""
-    sectors = _Sectors(types)
+def types_treemap(types: TypeCatalogue, urls: dict[int, str], type_ids: list[int], objects: str = "") -> Figure:
+    """The bytes of all, live or dead ``objects`` by namespace and type; ``type_ids`` (biggest first) get their own sector."""
+    sectors = _Sectors(types, objects)
     for type_id in type_ids:
         sectors.add_type(type_id, urls.get(type_id, ""))
     sectors.add_rest()
@@ -78,8 +80,8 @@ def types_treemap(types: TypeCatalogue, urls: dict[int, str], type_ids: list[int
                 "tiling": {"pad": 2},
                 "pathbar": {"thickness": 22},
                 "texttemplate": "%{label}<br>%{customdata[0]}",
-                "hovertemplate": "%{customdata[4]}<br>%{customdata[0]} (%{customdata[1]} % of the heap)<br>"
-                "%{customdata[2]} objects<extra></extra>",
+                "hovertemplate": "%{customdata[4]}<br>%{customdata[0]} (%{customdata[1]} % of "
+                f"{_WHOLE[objects][1]})<br>%{{customdata[2]}} objects<extra></extra>",
                 "meta": {"tones": sectors.tones},
             }
         ],
@@ -90,9 +92,11 @@ def types_treemap(types: TypeCatalogue, urls: dict[int, str], type_ids: list[int
 class _Sectors:
     """The sectors of the treemap, parents before children: whole heap, first part of the namespace, namespace, type."""
 
-    def __init__(self, types: TypeCatalogue) -> None:
+    def __init__(self, types: TypeCatalogue, objects: str) -> None:
         self._types = types
-        self._families, self._groups = types.sums_by_namespace
+        self._counts, self._sizes = types.shown(None, objects)
+        self._whole = int(self._sizes.sum())
+        self._families, self._groups = types.sums_by_namespace(objects)
         self._tone_of: dict[str, str] = {}
         self._drawn: dict[str, list[int]] = {}
         self.ids: list[str] = []
@@ -101,27 +105,25 @@ class _Sectors:
         self.values: list[int] = []
         self.details: list[list[str]] = []
         self.tones: list[str] = []
-        self._add("", "", "Heap", types.heap_size, int(types.count.sum()), "", "root")
+        self._add("", "", _WHOLE[objects][0], self._whole, int(self._counts.sum()), "", "root")
 
     def _add(self, key: str, parent: str, text: str, size: int, count: int, url: str, tone: str, full: str = "") -> None:
         self.ids.append(key or "heap")
         self.parents.append(parent or ("heap" if key else ""))
         self.labels.append(plain(text))
         self.values.append(size)
-        self.details.append(
-            [readable_bytes(size), percent(size, self._types.heap_size), grouped(count), url, plain(full or text, 120)]
-        )
+        self.details.append([readable_bytes(size), percent(size, self._whole), grouped(count), url, plain(full or text, 120)])
         self.tones.append(tone)
 
     def add_type(self, type_id: int, url: str) -> None:
         namespace, name = self._types.namespaces[type_id], self._types.names[type_id]
-        if len(self.ids) >= MOST_SECTORS - 40:
+        if len(self.ids) >= MOST_SECTORS - 40 or not self._counts[type_id]:
             return
         key = self._namespace(namespace)
         tone = "free" if self._types.kinds[type_id] == "free" else self._tone_of[namespace.split(".", 1)[0]]
         text = name[len(namespace) + 1 :] if namespace else name
         self._drawn.setdefault(namespace, []).append(type_id)
-        self._add(f"t:{type_id}", key, text, int(self._types.size[type_id]), int(self._types.count[type_id]), url, tone, name)
+        self._add(f"t:{type_id}", key, text, int(self._sizes[type_id]), int(self._counts[type_id]), url, tone, name)
 
     def _namespace(self, namespace: str) -> str:
         first = namespace.split(".", 1)[0]
@@ -141,9 +143,9 @@ class _Sectors:
         """One sector per drawn namespace for the types that were left off, as long as there is room."""
         for namespace, drawn in list(self._drawn.items()):
             group = self._groups[namespace]
-            left, size = group.types - len(drawn), group.size - int(self._types.size[drawn].sum())
+            left, size = group.types - len(drawn), group.size - int(self._sizes[drawn].sum())
             if left and size and drawn and len(self.ids) < MOST_SECTORS:
-                count = group.count - int(self._types.count[drawn].sum())
+                count = group.count - int(self._counts[drawn].sum())
                 first = namespace.split(".", 1)[0]
                 parent = f"n:{namespace}" if namespace else ""
                 self._add(f"r:{namespace}", parent, f"{grouped(left)} smaller types", size, count, "", self._tone_of[first])

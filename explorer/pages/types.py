@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from analysis.index.retention import NOT_LIVE
 from analysis.index.store import Index
 from explorer.pages.generations import GENERATION_LIST, Generation
 from explorer.pages.names import namespace_of, visible
+from explorer.pages.namespaces import NamespaceTree
 from explorer.pages.numbers import address
-from explorer.pages.tables import Column, Link, Query
 
 Ids = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 #: What a filter box may ask for; longer text cannot match a shown name better.
 _LONGEST_FILTER = 200
-_DEEPEST_LEVEL = 15
+
+#: What ``objects`` in a URL chooses: objects that a root keeps alive, or those that the next collection would free.
+LIVE, DEAD = "live", "dead"
+#: Objects whose sizes are added up at a time.
+_CHUNK = 1 << 20
 
 
 @dataclass(slots=True)
@@ -31,6 +36,20 @@ class Sums:
     types: int = 0
     count: int = 0
     size: int = 0
+
+
+@dataclass(frozen=True)
+class TypeFilter:
+    """What the URL of the types page asks for."""
+
+    text: str
+    generation: Generation | None
+    module: int
+    objects: str = ""
+
+    @property
+    def active(self) -> bool:
+        return bool(self.text or self.generation or self.module >= 0 or self.objects)
 
 
 class TypeCatalogue:
@@ -43,8 +62,9 @@ class TypeCatalogue:
         self.size = np.asarray(index.column("types", "size"), np.int64)
         self.count_by_generation = np.asarray(index.column("types", "count_by_generation"), np.int64)
         self.size_by_generation = np.asarray(index.column("types", "size_by_generation"), np.int64)
-        self._orders: dict[tuple[str, int], Ids] = {}
-        self._masks: dict[tuple[str, int, int], Mask] = {}
+        self._orders: dict[tuple[str, int, str], Ids] = {}
+        self._masks: dict[tuple[str, int, int, str], Mask] = {}
+        self._sums: dict[str, tuple[dict[str, Sums], dict[str, Sums]]] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -78,16 +98,18 @@ class TypeCatalogue:
     def namespaces(self) -> list[str]:
         return [namespace_of(name) for name in self.names]
 
-    @cached_property
-    def sums_by_namespace(self) -> tuple[dict[str, Sums], dict[str, Sums]]:
+    def sums_by_namespace(self, objects: str = "") -> tuple[dict[str, Sums], dict[str, Sums]]:
         """All types added up by the first part of their namespace, and by their whole namespace."""
-        families: dict[str, Sums] = {}
-        groups: dict[str, Sums] = {}
-        for namespace, count, size in zip(self.namespaces, self.count.tolist(), self.size.tolist(), strict=True):
-            family = families.setdefault(namespace.partition(".")[0], Sums())
-            for sums in (family, groups.setdefault(namespace, Sums())):
-                sums.types, sums.count, sums.size = sums.types + 1, sums.count + count, sums.size + size
-        return families, groups
+        if objects not in self._sums:
+            families: dict[str, Sums] = {}
+            groups: dict[str, Sums] = {}
+            counts, sizes = self.shown(None, objects)
+            for namespace, count, size in zip(self.namespaces, counts.tolist(), sizes.tolist(), strict=True):
+                family = families.setdefault(namespace.partition(".")[0], Sums())
+                for sums in (family, groups.setdefault(namespace, Sums())):
+                    sums.types, sums.count, sums.size = sums.types + (count > 0), sums.count + count, sums.size + size
+            self._sums[objects] = families, groups
+        return self._sums[objects]
 
     @cached_property
     def present_generations(self) -> tuple[Generation, ...]:
@@ -108,19 +130,56 @@ class TypeCatalogue:
     def count_of_objects(self) -> int:
         return int(self.count.sum())
 
+    @cached_property
+    def is_free(self) -> Mask:
+        """Which rows stand for free blocks: they are neither live nor dead."""
+        return np.fromiter((kind == "free" for kind in self.kinds), np.bool_, self.total)
+
+    @cached_property
+    def _live(self) -> tuple[Ids, Ids]:
+        if not self.has_graph:
+            return np.zeros_like(self.count), np.zeros_like(self.size)
+        columns = (self.index.column("retained_types", name) for name in ("live_count", "live_size"))
+        counts, sizes = (np.asarray(column, np.int64) for column in columns)
+        return counts, sizes
+
+    @cached_property
+    def live_by_generation(self) -> tuple[Ids, Ids]:
+        """Live objects and their bytes by type and generation; the index holds the counts, the bytes are added up here."""
+        counts = np.asarray(self.index.column("retained_types", "live_count_by_generation"), np.int64)
+        kinds, generations = self.index.column("objects", "type"), self.index.column("objects", "generation")
+        parents, sums = self.index.column("retention", "parent"), np.zeros(counts.size)
+        for start in range(0, len(kinds), _CHUNK):
+            rows = start + np.flatnonzero(parents[start : start + _CHUNK] != NOT_LIVE)
+            cells = kinds[rows].astype(np.int64) * counts.shape[1] + generations[rows]
+            sums += np.bincount(cells, self.index.object_sizes(rows).astype(np.float64), counts.size)
+        return counts, np.rint(sums).astype(np.int64).reshape(counts.shape)
+
+    @property
+    def live_size(self) -> int:
+        """Bytes in live objects."""
+        return int(self._live[1].sum())
+
+    @cached_property
+    def retained(self) -> Ids:
+        """What all objects of each type retain together."""
+        if not self.has_graph:
+            return np.zeros_like(self.size)
+        return np.asarray(self.index.column("retained_types", "retained"), np.int64)
+
     def module_name(self, type_id: int) -> str:
         # Free blocks carry the method table of no module of their own.
         row = int(self.modules[type_id]) if self.kinds[type_id] != "free" else -1
         return visible(self.module_names[row], 260) if 0 <= row < len(self.module_names) else ""
 
-    def order(self, sort: str, generation: Generation | None) -> Ids:
+    def order(self, sort: str, generation: Generation | None, objects: str = "") -> Ids:
         """Type ids in ascending order of one sort key."""
-        key = (sort, generation.number if generation else -1)
+        key = (sort, generation.number if generation else -1, objects)
         if key not in self._orders:
-            self._orders[key] = self._sorted(sort, generation)
+            self._orders[key] = self._sorted(sort, generation, objects)
         return self._orders[key]
 
-    def _sorted(self, sort: str, generation: Generation | None) -> Ids:
+    def _sorted(self, sort: str, generation: Generation | None, objects: str) -> Ids:
         if sort == "name":
             return np.array(sorted(range(self.total), key=self.lowered.__getitem__), np.int64)
         if sort == "module":
@@ -128,41 +187,61 @@ class TypeCatalogue:
             rank = np.zeros(len(lowered) + 1, np.int64)
             rank[sorted(range(len(lowered)), key=lowered.__getitem__)] = np.arange(1, len(lowered) + 1)
             return np.argsort(rank[self.modules], kind="stable")
-        return np.argsort(self._numbers(sort, generation), kind="stable")
+        return np.argsort(self._numbers(sort, generation, objects), kind="stable")
 
-    def _numbers(self, sort: str, generation: Generation | None) -> npt.NDArray[Any]:
+    def _numbers(self, sort: str, generation: Generation | None, objects: str) -> npt.NDArray[Any]:
         for each in GENERATION_LIST:
             if sort == each.slug:
-                return self.size_by_generation[:, each.number]
-        if sort in ("live_count", "retained"):
-            return np.asarray(self.index.column("retained_types", sort), np.int64)
+                return self.sizes_by_generation(objects)[:, each.number]
+        if sort == "retained":
+            return self.retained
         if sort == "largest":
             return np.asarray(self.index.column("types", "largest"), np.int64)
-        counts, sizes = self.shown(generation)
-        if sort == "average":
+        of, _, measure = sort.rpartition("_")
+        counts, sizes = self.shown(generation, of or objects)
+        if measure == "average":
             return sizes / np.maximum(counts, 1)
-        return counts if sort == "count" else sizes
+        return counts if measure == "count" else sizes
 
-    def shown(self, generation: Generation | None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Counts and sizes of all types, in the whole heap or in one generation."""
+    def shown(self, generation: Generation | None, objects: str = "") -> tuple[Ids, Ids]:
+        """Counts and sizes of all types, in the whole heap or in one generation; of all, the live or the dead objects."""
+        if objects == LIVE:
+            if generation is None:
+                return self._live
+            counts, sizes = self.live_by_generation
+            return counts[:, generation.number], sizes[:, generation.number]
         if generation is None:
-            return self.count, self.size
-        return self.count_by_generation[:, generation.number], self.size_by_generation[:, generation.number]
+            every = self.count, self.size
+        else:
+            every = self.count_by_generation[:, generation.number], self.size_by_generation[:, generation.number]
+        if objects != DEAD:
+            return every
+        live = self.shown(generation, LIVE)
+        return np.where(self.is_free, 0, every[0] - live[0]), np.where(self.is_free, 0, every[1] - live[1])
 
-    def matching(self, text: str, module: int, generation: Generation | None) -> Mask:
-        """Which types match: every word of ``text`` is in the name, or is the method table as ``0x…``."""
-        text = text[:_LONGEST_FILTER].lower()
-        key = (text, module, generation.number if generation else -1)
+    def sizes_by_generation(self, objects: str) -> Ids:
+        """Bytes by type and generation; of all, the live or the dead objects."""
+        if not objects:
+            return self.size_by_generation
+        live = self.live_by_generation[1]
+        return live if objects == LIVE else np.where(self.is_free[:, None], 0, self.size_by_generation - live)
+
+    def matching(self, wanted: TypeFilter) -> Mask:
+        """Which types match: every word of the text is in the name, or is the method table as ``0x…``."""
+        text = wanted.text[:_LONGEST_FILTER].lower()
+        key = (text, wanted.module, wanted.generation.number if wanted.generation else -1, wanted.objects)
         if key not in self._masks:
             if len(self._masks) > 64:
                 self._masks.clear()
-            self._masks[key] = self._match(text.split(), module, generation)
+            self._masks[key] = self._match(text.split(), wanted)
         return self._masks[key]
 
-    def _match(self, words: list[str], module: int, generation: Generation | None) -> Mask:
-        mask = self.shown(generation)[0] > 0 if generation else np.ones(self.total, np.bool_)
-        if module >= 0:
-            mask = mask & (self.modules == module)
+    def _match(self, words: list[str], wanted: TypeFilter) -> Mask:
+        mask = np.ones(self.total, np.bool_)
+        if wanted.generation or wanted.objects:
+            mask = self.shown(wanted.generation, wanted.objects)[0] > 0
+        if wanted.module >= 0:
+            mask = mask & (self.modules == wanted.module)
         for word in words:
             table = _hexadecimal(word)
             if table is not None:
@@ -173,7 +252,7 @@ class TypeCatalogue:
 
     @cached_property
     def tree(self) -> NamespaceTree:
-        return NamespaceTree(self)
+        return NamespaceTree(self.namespaces, self.shown(None), self.shown(None, LIVE))
 
 
 @lru_cache(maxsize=12)
@@ -182,151 +261,17 @@ def catalogue(index: Index) -> TypeCatalogue:
     return TypeCatalogue(index)
 
 
-@dataclass(frozen=True)
-class TypeFilter:
-    """What the URL of the types page asks for."""
-
-    text: str
-    generation: Generation | None
-    module: int
-
-    @property
-    def active(self) -> bool:
-        return bool(self.text or self.generation or self.module >= 0)
-
-
-class TypeRows:
-    """The rows of the flat list, built only for the page that is shown."""
-
-    def __init__(self, types: TypeCatalogue, wanted: TypeFilter, query: Query, type_url: Callable[[int], str]) -> None:
-        self._types, self._type_url = types, type_url
-        self._counts, self._sizes = types.shown(wanted.generation)
-        order = types.order(query.sort, wanted.generation)
-        if wanted.active:
-            order = order[types.matching(wanted.text, wanted.module, wanted.generation)[order]]
-        self._order = order[::-1] if query.descending else order
-        self._whole = int(self._sizes.sum())
-        self.total = len(self._order)
-        self.matched_count, self.matched_size = int(self._counts[order].sum()), int(self._sizes[order].sum())
-
-    def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
-        return [self._row(int(type_id)) for type_id in self._order[start:stop]]
-
-    def _row(self, type_id: int) -> dict[str, Any]:
-        types, index = self._types, self._types.index
-        count, size = int(self._counts[type_id]), int(self._sizes[type_id])
-        by_generation = types.size_by_generation[type_id].tolist()
-        return {
-            "name": Link(visible(types.names[type_id]), self._type_url(type_id)),
-            "module": types.module_name(type_id),
-            "kind": types.kinds[type_id],
-            "count": count,
-            "size": size,
-            "share": (size, self._whole),
-            "average": round(size / count) if count else None,
-            "largest": int(index.column("types", "largest")[type_id]),
-            "mix": by_generation,
-            **self._retention(type_id),
-            "method_table": int(index.column("types", "method_table")[type_id]),
-            **{each.slug: by_generation[each.number] for each in GENERATION_LIST},
-        }
-
-    def _retention(self, type_id: int) -> dict[str, int]:
-        if not self._types.has_graph:
-            return {}
-        index = self._types.index
-        return {name: int(index.column("retained_types", name)[type_id]) for name in ("live_count", "live_size", "retained")}
-
-
-def type_columns(types: TypeCatalogue, generation: Generation | None, numbers: bool) -> tuple[Column, ...]:
-    """The columns of the flat list; ``numbers`` gives one column per generation instead of the small bar."""
-    where = f" in {generation.label}" if generation else ""
-    columns = [
-        Column("name", "Type", "name", about="Full type name; the namespace is grey"),
-        Column("module", "Module", "module"),
-        Column("count", f"Objects{where}", "number", about="Objects of exactly this type"),
-        Column("size", f"Size{where}", "number", "B", "Their shallow sizes added up"),
-    ]
-    largest = Column("largest", "Largest", "number", "B", "The biggest object of this type")
-    present = types.present_generations
-    if numbers:
-        columns += [Column(each.slug, each.label, "number", "B", each.about) for each in present]
-        columns.append(replace(largest, kind="hidden"))
-    else:
-        share = Column("share", "Share", "share", "% of heap", "Part of all bytes on the heap", sortable=False, exported=False)
-        mix = Column("mix", "Generations", "mix", about="Where the bytes are", sortable=False, exported=False)
-        if types.has_graph:
-            columns += [
-                Column("live_count", "Live", "number", about="Objects that a root keeps alive"),
-                Column("retained", "Retained", "number", "B", "What would be free without all objects of this type"),
-                Column("live_size", "Live size", "hidden", "B"),
-            ]
-            largest = replace(largest, kind="hidden")
-        columns += [share, largest, mix, *(Column(each.slug, each.label, "hidden", "B") for each in present)]
-    return (
-        *columns,
-        Column("average", "Average", "hidden", "B"),
-        Column("kind", "Kind", "hidden"),
-        Column("method_table", "Method table", "hidden-address"),
-    )
-
-
-class NamespaceTree:
-    """Types added up by namespace, each namespace holding those below it."""
-
-    def __init__(self, types: TypeCatalogue) -> None:
-        self._types = types
-        self.members: dict[str, list[int]] = {}
-        for type_id, namespace in enumerate(types.namespaces):
-            self.members.setdefault(namespace, []).append(type_id)
-        counts, sizes = types.count.tolist(), types.size.tolist()
-        self.count = {path: sum(counts[each] for each in ids) for path, ids in self.members.items()}
-        self.size = {path: sum(sizes[each] for each in ids) for path, ids in self.members.items()}
-        self.type_count = {path: len(ids) for path, ids in self.members.items()}
-        self.children: dict[str, set[str]] = {}
-        self._add_up()
-
-    def _add_up(self) -> None:
-        """Add every namespace to the one above it, deepest first, so that each is visited once."""
-        by_depth: dict[int, set[str]] = {}
-        for path in self.members:
-            if path:
-                by_depth.setdefault(path.count("."), set()).add(path)
-        for depth in range(max(by_depth, default=-1), -1, -1):
-            for path in by_depth.get(depth, ()):
-                above = _above(path, depth)
-                self.children.setdefault(above, set()).add(path)
-                for sums in (self.count, self.size, self.type_count):
-                    sums[above] = sums.get(above, 0) + sums[path]
-                if above:
-                    by_depth.setdefault(above.count("."), set()).add(above)
-
-    def below(self, namespace: str) -> list[str]:
-        """The namespaces directly below, biggest first."""
-        return sorted(self.children.get(namespace, ()), key=lambda path: (-self.size[path], path))
-
-    def types_in(self, namespace: str, limit: int) -> tuple[list[int], int]:
-        """The biggest types directly in a namespace, and how many more there are."""
-        ids = self.members.get(namespace, [])
-        biggest = sorted(ids, key=lambda type_id: -int(self._types.size[type_id]))
-        return biggest[:limit], max(0, len(biggest) - limit)
-
-
-def _above(path: str, points: int) -> str:
-    """The namespace above; a name of a thousand points does not make a thousand levels."""
-    if points >= _DEEPEST_LEVEL:
-        return ".".join(path.split(".", _DEEPEST_LEVEL)[:_DEEPEST_LEVEL])
-    return path.rpartition(".")[0]
-
-
-def type_rows_at(types: TypeCatalogue, ids: list[int], type_url: Callable[[int], str]) -> list[dict[str, Any]]:
-    """Short rows (name, objects, size) for lists beside charts and inside the tree."""
+def type_rows_at(types: TypeCatalogue, ids: list[int], type_url: Callable[[int], str], objects: str = "") -> list[dict[str, Any]]:
+    """Short rows (name, objects, size, share) for lists beside charts and inside the tree."""
+    counts, sizes = types.shown(None, objects)
+    whole = int(sizes.sum())
     return [
         {
             "name": visible(types.names[type_id]),
             "url": type_url(type_id),
-            "count": int(types.count[type_id]),
-            "size": int(types.size[type_id]),
+            "count": int(counts[type_id]),
+            "size": int(sizes[type_id]),
+            "share": (int(sizes[type_id]), whole),
             "module": types.module_name(type_id),
             "method_table": address(int(types.index.column("types", "method_table")[type_id])),
         }

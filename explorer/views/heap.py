@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -18,8 +19,9 @@ from explorer.pages.generations import BY_SLUG
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
 from explorer.pages.tables import ListedRows, Query, Table, allowed_columns
+from explorer.pages.type_list import TypeRows, type_columns
 from explorer.pages.type_retention import type_retention
-from explorer.pages.types import TypeCatalogue, TypeFilter, TypeRows, catalogue, type_columns, type_rows_at
+from explorer.pages.types import DEAD, LIVE, TypeCatalogue, TypeFilter, catalogue, type_rows_at
 from explorer.views.dump_page import DumpPage, with_index
 
 _MOST_TYPES_IN_TREE = 200
@@ -37,9 +39,9 @@ def types(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
 
 
 def _flat(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpResponseBase:
-    wanted = _filter(request)
+    wanted = _filter(request, found)
     numbers = request.GET.get("columns") == "generations"
-    columns = allowed_columns(type_columns(found, wanted.generation, numbers), page.highest)
+    columns = allowed_columns(type_columns(found, wanted, numbers), page.highest)
     query = Query.read(request.GET.dict(), columns, "-size")
     rows = TypeRows(found, wanted, query, partial(page.frame.url, "dump-type"))
     table = Table(
@@ -62,6 +64,7 @@ def _flat(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpRes
         "numbers": numbers,
         "bar_url": query.url(columns=None),
         "numbers_url": query.url(columns="generations"),
+        "object_links": _object_links(found, wanted.objects, lambda objects: query.url(objects=objects)),
         "generation_links": _generation_links(found, query, wanted),
         "module_choices": _module_choices(found, wanted),
     }
@@ -80,14 +83,15 @@ def _tree(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpRes
             "types": tree.type_count[path],
             "count": tree.count[path],
             "size": tree.size[path],
-            "share": (tree.size[path], found.heap_size),
+            **_held(found, tree.size[path], tree.live_size[path], tree.retained(found.index, path)),
         }
         for path in tree.below(at)
     ]
     ids, left = tree.types_in(at, _MOST_TYPES_IN_TREE)
     leaves = type_rows_at(found, ids, partial(page.frame.url, "dump-type"))
-    for leaf in leaves:
-        leaf["share"] = (leaf["size"], found.heap_size)
+    live, retained = found.shown(None, LIVE)[1], found.retained
+    for leaf, type_id in zip(leaves, ids, strict=True):
+        leaf |= _held(found, leaf["size"], int(live[type_id]), int(retained[type_id]), bool(found.is_free[type_id]))
     level = request.GET.get("level", "0")
     context = {
         "branches": branches,
@@ -98,6 +102,7 @@ def _tree(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpRes
         "at": visible(at),
         "path": _path(at),
         "view": "tree",
+        "types": found,
     }
     if request.GET.get("part") == "rows":
         return render(request, "heap/tree_rows.html", context)
@@ -105,35 +110,67 @@ def _tree(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpRes
     return _render(request, page, found, "heap/tree.html", context)
 
 
+def _held(found: TypeCatalogue, size: int, live: int, retained: int | None, free: bool = False) -> dict[str, Any]:
+    """The cells of a row of the tree that follow its size; free blocks are neither live nor dead."""
+    if not found.has_graph:
+        return {"share": (size, found.heap_size)}
+    if free:
+        return {"live": None, "retained": None, "share": None}
+    return {"live": live, "retained": retained, "share": (live, found.live_size)}
+
+
 def _treemap(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpResponse:
-    biggest = found.order("size", None)[::-1][: charts.MOST_SECTORS].tolist()
+    objects = _objects(request, found)
+    biggest = found.order("size", None, objects)[::-1][: charts.MOST_SECTORS].tolist()
     urls = {type_id: page.frame.url("dump-type", type_id) for type_id in biggest}
-    beside = type_rows_at(found, biggest[:_TYPES_BESIDE_TREEMAP], lambda type_id: urls[type_id])
-    for row in beside:
-        row["share"] = (row["size"], found.heap_size)
     context = {
         "view": "treemap",
-        "figure": charts.types_treemap(found, urls, biggest),
-        "beside": beside,
-        "whole": found.heap_size,
+        "objects": objects,
+        "object_links": _object_links(found, objects, lambda chosen: f"?view=treemap&objects={chosen}"),
+        "figure": charts.types_treemap(found, urls, biggest, objects),
+        "beside": type_rows_at(found, biggest[:_TYPES_BESIDE_TREEMAP], lambda type_id: urls[type_id], objects),
     }
     return _render(request, page, found, "heap/treemap.html", context)
 
 
 def _render(request: HttpRequest, page: DumpPage, found: TypeCatalogue, template: str, context: dict[str, Any]) -> HttpResponse:
-    return render(request, template, {"page": page, "frame": page.frame, "types": found, **context})
+    exact = found.index.facts("retention").get("groups_exact", True)
+    return render(request, template, {"page": page, "frame": page.frame, "types": found, "exact": exact, **context})
 
 
 def _sums(rows: TypeRows) -> str:
     return f": {grouped(rows.matched_count)} objects, {readable_bytes(rows.matched_size)}"
 
 
-def _filter(request: HttpRequest) -> TypeFilter:
+def _filter(request: HttpRequest, found: TypeCatalogue) -> TypeFilter:
     module = request.GET.get("module", "")
     return TypeFilter(
         text=request.GET.get("q", "").strip(),
         generation=BY_SLUG.get(request.GET.get("generation", "")),
         module=int(module) if module.isdecimal() and len(module) < 7 else -1,
+        objects=_objects(request, found),
+    )
+
+
+def _objects(request: HttpRequest, found: TypeCatalogue) -> str:
+    """Whether the URL asks for live or dead objects only, "" where that is not known."""
+    wanted = request.GET.get("objects", "")
+    return wanted if wanted in (LIVE, DEAD) and found.has_graph else ""
+
+
+def _object_links(found: TypeCatalogue, current: str, url: Callable[[str], str]) -> list[dict[str, Any]]:
+    choices = (
+        ("", "All", "all objects and free blocks"),
+        (LIVE, "Live", "objects that a root keeps alive"),
+        (DEAD, "Dead", "objects that the next collection would free"),
+    )
+    return (
+        [
+            {"label": label, "about": about, "url": url(objects), "current": objects == current}
+            for objects, label, about in choices
+        ]
+        if found.has_graph
+        else []
     )
 
 

@@ -18,7 +18,8 @@ from explorer.pages.garbage_collector import generation_rows, memory_map, segmen
 from explorer.pages.generations import BY_SLUG
 from explorer.pages.opened import opened
 from explorer.pages.tables import Link, Query, allowed_columns, sorted_rows
-from explorer.pages.types import TypeCatalogue, TypeFilter, TypeRows, type_columns
+from explorer.pages.type_list import TypeRows, type_columns
+from explorer.pages.types import TypeCatalogue, TypeFilter
 from tests.index_builder import HEAP_START, HOSTILE_NAMES, hostile_index, mini_index, small_index
 
 VENDOR = Path(__file__).resolve().parents[3] / "static" / "vendor"
@@ -37,7 +38,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Index:
 def _rows(index: Index, text: str = "", generation: str = "", module: int = -1, **parameters: str) -> TypeRows:
     found = TypeCatalogue(index)
     wanted = TypeFilter(text, BY_SLUG.get(generation), module)
-    query = Query.read(parameters, type_columns(found, wanted.generation, True), "-size")
+    query = Query.read(parameters, type_columns(found, wanted, True), "-size")
     return TypeRows(found, wanted, query, lambda type_id: f"/types/{type_id}")
 
 

@@ -11,41 +11,13 @@ from django.test import Client
 
 from analysis.index.graph import Graph
 from analysis.index.retention import COLLECTION_KINDS, HANDLE_KINDS, ROOT_KINDS, STATIC
-from analysis.index.store import Index, open_index
-from analysis.pipeline import analyse
+from analysis.index.store import Index
 from explorer.models import Dump, Team, User
-from tests.analysis.bundled_dumps import bundled_dumps
 from tests.explorer.pages.visits import address, body_of
 from tests.index_builder import mini_index
 from tests.stored_dumps import analysed_dump
 
 PAGES = ("dump-retained", "dump-roots", "dump-strings")
-
-
-def _analysed(name: str, directory: Path) -> Path:
-    (path,) = [path for path in bundled_dumps() if path.name.startswith(name)]
-    analyse(path, directory / "index", lambda stage, fraction, detail: None)
-    return directory / "index"
-
-
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _analysed("zoo-net8", tmp_path_factory.mktemp("zoo"))
-
-
-@pytest.fixture(scope="module")
-def finalizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _analysed("finalizer-net9", tmp_path_factory.mktemp("finalizer"))
-
-
-@pytest.fixture
-def real(zoo: Path, team: Team, alice: User) -> Dump:
-    return analysed_dump(team, alice, "zoo.dmp", lambda directory: Path(shutil.copytree(zoo, directory)))
-
-
-@pytest.fixture
-def index(zoo: Path) -> Index:
-    return open_index(zoo)
 
 
 def test_the_biggest_object_comes_first_with_its_root(real: Dump, as_alice: Client) -> None:

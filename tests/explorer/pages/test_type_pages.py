@@ -1,0 +1,74 @@
+"""Pages about types where the graph is known: live and dead objects, what types and namespaces retain, sizes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from django.test import Client
+
+from analysis.index.graph import Graph
+from analysis.index.store import Index
+from explorer.models import Dump
+from explorer.pages.types import DEAD, LIVE, TypeCatalogue
+from tests.explorer.pages.visits import address, body_of
+
+
+def _exported(client: Client, dump: Dump, **parameters: str) -> dict[str, dict[str, str]]:
+    """The rows of the types page by method table."""
+    text = body_of(client, address(dump, "dump-types"), format="csv", **parameters)
+    return {row["method_table"]: row for row in csv.DictReader(io.StringIO(text))}
+
+
+def test_objects_are_live_or_dead_and_free_blocks_neither(real: Dump, as_alice: Client) -> None:
+    rows = _exported(as_alice, real)
+    for row in rows.values():
+        if row["kind"] == "free":
+            assert row["live_count"] == row["dead_size_bytes"] == row["retained_bytes"] == ""
+        else:
+            assert int(row["live_count"]) + int(row["dead_count"]) == int(row["count"])
+            assert int(row["live_size_bytes"]) + int(row["dead_size_bytes"]) == int(row["size_bytes"])
+
+
+def test_live_only_shows_types_with_live_objects_and_counts_those(real: Dump, as_alice: Client, index: Index) -> None:
+    every, live, dead = (_exported(as_alice, real, objects=objects) for objects in ("", LIVE, DEAD))
+    assert {key for key, row in every.items() if int(row["live_count"] or 0)} == set(live)
+    assert all(live[key]["size_bytes"] == every[key]["live_size_bytes"] for key in live)
+    assert all(dead[key]["count"] == every[key]["dead_count"] for key in dead)
+    assert sum(int(row["size_bytes"]) for row in live.values()) == index.facts("retention")["live"]["bytes"]
+    assert sum(int(row["size_bytes"]) for row in dead.values()) == index.facts("retention")["dead"]["bytes"]
+    body = body_of(as_alice, address(real, "dump-types"), objects=LIVE)
+    assert "Live size" in body and "% of live" in body and "Dead size" not in body
+
+
+def test_live_sizes_of_the_generations_add_up_to_the_whole(index: Index) -> None:
+    found = TypeCatalogue(index)
+    counts, sizes = found.live_by_generation
+    assert (sizes.sum(axis=1) == found.shown(None, LIVE)[1]).all()
+    graph, generations = Graph(index), index.column("objects", "generation")
+    second = sum(1 for row in range(graph.objects) if graph.parent(row) is not None and generations[row] == 2)
+    assert int(counts[:, 2].sum()) == second
+
+
+def test_a_namespace_tells_what_it_retains_only_where_that_is_known(real: Dump, as_alice: Client, index: Index) -> None:
+    tree = TypeCatalogue(index).tree
+    partition, names = index.text("groups", "partition").all, index.text("groups", "name").all
+    row = next(row for row, name in enumerate(names) if (partition[row], name) == ("namespace", "Scenarios"))
+    assert tree.retained(index, "Scenarios") == int(index.column("groups", "retained")[row])
+    assert tree.retained(index, "System") is None, "what its namespaces retain overlaps"
+    body = body_of(as_alice, address(real, "dump-types"), view="tree")
+    assert "Retained" in body and "cannot be added up" in body
+
+
+def test_the_treemap_shows_what_its_table_shows(real: Dump, as_alice: Client, index: Index) -> None:
+    body = body_of(as_alice, address(real, "dump-types"), view="treemap", objects=LIVE)
+    values = re.search(r'"values": \[([\d, ]+)\]', body)
+    assert values and int(values[1].split(",")[0]) == index.facts("retention")["live"]["bytes"]
+    assert "shallow size of live objects" in body
+
+
+def test_without_a_graph_nothing_is_said_about_live_objects(dump: Dump, as_alice: Client) -> None:
+    for parameters in ({}, {"objects": LIVE}, {"view": "tree"}, {"view": "treemap", "objects": DEAD}):
+        body = body_of(as_alice, address(dump, "dump-types"), **parameters)
+        assert "Retained" not in body and 'aria-label="Objects"' not in body and "% of heap" in body
