@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from analysis.index.store import Index
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, percent, readable_bytes
-from explorer.pages.types import TypeCatalogue
+from explorer.pages.types import DEAD, LIVE, TypeCatalogue
 
 
 def sentence(index: Index, types: TypeCatalogue) -> str:
@@ -36,6 +37,46 @@ def _heap_words(types: TypeCatalogue) -> str:
         f"{readable_bytes(types.heap_size)} on the managed heap in {grouped(types.count_of_objects)} objects; "
         f"the biggest part is {name} with {share} %."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the heap; ``start`` and ``width`` place it on the bar, in per cent."""
+
+    name: str
+    tone: str
+    url: str
+    count: int
+    size: int
+    share: tuple[int, int]
+    start: float
+    width: float
+
+
+def split(types: TypeCatalogue) -> list[Part]:
+    """The heap as live objects, dead objects and free blocks; empty where the index does not know which objects live."""
+    if not types.has_graph:
+        return []
+    free = tuple(int(column[types.is_free].sum()) for column in types.shown(None))
+    live, dead = (tuple(int(column.sum()) for column in types.shown(None, objects)) for objects in (LIVE, DEAD))
+    parts, start = [], 0.0
+    for name, tone, (count, size) in (("Live", LIVE, live), ("Dead", DEAD, dead), ("Free", "free", free)):
+        width = 100 * size / types.heap_size
+        url = "?q=Free" if tone == "free" else f"?objects={tone}"
+        parts.append(Part(name, tone, url, count, size, (size, types.heap_size), round(start, 2), round(width, 2)))
+        start += width
+    return parts
+
+
+def split_words(parts: list[Part]) -> str:
+    """What the split means, in words."""
+    live, dead, free = parts
+    words = f"{percent(*live.share)} % of the heap is alive. "
+    if dead.size > live.size:
+        words += "Most objects are dead: they wait for a collection, and the heap is larger than what the process needs. "
+    else:
+        words += f"{readable_bytes(dead.size)} belong to dead objects, which a full collection would free. "
+    return words + f"{readable_bytes(free.size)} lie free between objects."
 
 
 def facts(summary: dict[str, Any], may_see_context: bool) -> list[tuple[str, str]]:

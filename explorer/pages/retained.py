@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.index.graph import Graph
 from analysis.index.retention import ROOT_KINDS, STACK
@@ -25,6 +27,8 @@ _FRAMEWORK = ("System.", "Microsoft.", "Internal.", "Interop.")
 _MOST_BRANCHES = 40
 #: An object that retains this share of the live heap is worth the first sentence.
 _STANDS_OUT = 0.05
+#: Holders of less than this share are left off the overview, but for the first ones.
+_WORTH_A_ROW, _FIRST_HOLDERS = 0.01, 3
 
 BIGGEST_COLUMNS = (
     Column("object", "Object", "text", sortable=False),
@@ -169,29 +173,58 @@ def _children(index: Index) -> dict[int, list[int]]:
     return dict(found)
 
 
-def biggest_objects(objects: Objects, most: int, live_bytes: int) -> list[Mapping[str, Any]]:
-    """Objects that retain most: best first down the dominator tree, where nothing is larger than what it hangs on."""
-    graph, column = objects.graph, objects.index.column("retention", "retained")
+def biggest_objects(objects: Objects, most: int, live_bytes: int, *, outermost: bool = False) -> list[Mapping[str, Any]]:
+    """Objects that retain most: best first down the dominator tree, where nothing is larger than what it hangs on.
+
+    ``outermost`` leaves out what hangs on another object: those that are left hang on roots and have no byte in common.
+    """
+    graph = objects.graph
     queue, found = [(0, graph.start)], list[int]()
     while queue and len(found) < most:
         _, node = heapq.heappop(queue)
         if node < graph.objects:
             found.append(node)
+            if outermost:
+                continue
         below = graph.dominated(node)
-        inner = below[below < graph.objects]
-        sizes = column[inner]
-        if len(inner) > most:
-            chosen = np.argpartition(sizes, len(inner) - most)[-most:]
-            inner, sizes = inner[chosen], sizes[chosen]
-        for size, child in zip(sizes.tolist(), inner.tolist(), strict=True):
-            heapq.heappush(queue, (-int(size), int(child)))
-        for child in below[below >= graph.objects].tolist():
-            heapq.heappush(queue, (-max(graph.retained(child), 1 << 62), child))
+        sizes = _retained(graph, below)
+        if len(below) > most:
+            chosen = np.argpartition(sizes, len(below) - most)[-most:]
+            below, sizes = below[chosen], sizes[chosen]
+        for size, child in zip(sizes.tolist(), below.tolist(), strict=True):
+            heapq.heappush(queue, (-size, child))
     sizes = objects.index.object_sizes(np.array(found, np.int64))
     return [
         {**objects.row(row), "row": row, "size": int(size), "share": (graph.retained(row), live_bytes)}
         for row, size in zip(found, sizes, strict=True)
     ]
+
+
+def _retained(graph: Graph, nodes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """Retained sizes of objects, roots and groups of roots."""
+    bounds = (0, graph.objects, graph.objects + graph.roots, graph.start)
+    sizes = np.zeros(len(nodes), np.int64)
+    for table, (first, last) in zip(("retention", "roots", "root_groups"), pairwise(bounds), strict=True):
+        inside = (nodes >= first) & (nodes < last)
+        sizes[inside] = graph.index.column(table, "retained")[nodes[inside] - first]
+    return sizes
+
+
+def holder(graph: Graph, references: References, row: int) -> tuple[Piece, bool]:
+    """The root that a shortest path to a live object begins at, and whether that one alone keeps the object alive."""
+    node = next(node for node in graph.root_path(row) if graph.node(node).table == "roots")
+    return references.root(node - graph.objects), node in graph.dominators(row)
+
+
+def outermost_rows(objects: Objects, references: References, most: int, live_bytes: int) -> list[Mapping[str, Any]]:
+    """The objects that hang on roots and retain most, each with what holds it; small ones only to fill the beginning."""
+    rows = list[Mapping[str, Any]]()
+    for found in biggest_objects(objects, most, live_bytes, outermost=True):
+        if len(rows) >= _FIRST_HOLDERS and found["retained"] < _WORTH_A_ROW * live_bytes:
+            break
+        root, alone = holder(objects.graph, references, found["row"])
+        rows.append({**found, "piece": references.object(found["row"]), "root": root, "alone": alone})
+    return rows
 
 
 def top_holders(index: Index, references: References, objects: Objects, most: int, live_bytes: int) -> list[Mapping[str, Any]]:
@@ -260,11 +293,10 @@ def headline(index: Index, references: References, graph: Graph, biggest: list[M
     row, retained = biggest[0]["row"], biggest[0]["retained"]
     if retained < _STANDS_OUT * live:
         return [*pieces, Piece("No single object retains more than a twentieth of it: memory hangs on many.")]
-    way = graph.root_path(row)
-    by = [references.root(node - graph.objects) for node in way if graph.node(node).table == "roots"]
     return [
         *pieces, references.object(row), Piece(f" alone retains {readable_bytes(retained)} of it, "),
-        Piece(f"{percent(retained, live)} %; it is kept alive by "), *by, Piece("."),
+        Piece(f"{percent(retained, live)} %; it is kept alive by "),
+        holder(graph, references, row)[0], Piece("."),
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +23,14 @@ from explorer.pages import overview as words
 from explorer.pages import threads as thread_rows
 from explorer.pages.findings import finding_cards, rule_lines, verdict
 from explorer.pages.garbage_collector import generation_rows
-from explorer.pages.types import catalogue, type_rows_at
+from explorer.pages.objects import Objects
+from explorer.pages.retained import outermost_rows
+from explorer.pages.types import LIVE, catalogue, type_rows_at
 from explorer.permissions import can_analyse, can_delete
 from explorer.progress import progress_of
 from explorer.views.dump_page import DumpPage, finished_analysis, frame_of, page_of, with_index
 
-_TYPES_ON_OVERVIEW = 12
+_TYPES_ON_OVERVIEW, _HOLDERS_ON_OVERVIEW = 12, 8
 _SECTORS_ON_OVERVIEW = 180
 _FINDINGS_ON_OVERVIEW, _STACK_LINES_ON_OVERVIEW = 6, 14
 
@@ -91,13 +94,21 @@ def _failed(request: HttpRequest, dump: Dump, analysis: Analysis | None, problem
     return render(request, "dumps/failed.html", {**_acts(request, dump, analysis), "problem": problem})
 
 
+def _holders(page: DumpPage) -> list[Mapping[str, Any]]:
+    objects = Objects(page.index, page.references)
+    if not objects.graph.built:
+        return []
+    live = int(page.index.facts("retention")["live"]["bytes"])
+    return outermost_rows(objects, page.references, _HOLDERS_ON_OVERVIEW, live)
+
+
 def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> HttpResponse:
     found = catalogue(page.index)
-    biggest = found.order("size", None)[::-1][:_SECTORS_ON_OVERVIEW].tolist()
+    # Where it is known what lives, dead objects and free blocks only hide what the memory is used for.
+    shown = LIVE if found.has_graph else ""
+    biggest = found.order("size", None, shown)[::-1][:_SECTORS_ON_OVERVIEW].tolist()
     urls = {type_id: page.frame.url("dump-type", type_id) for type_id in biggest}
-    top = type_rows_at(found, biggest[:_TYPES_ON_OVERVIEW], lambda type_id: urls[type_id])
-    for row in top:
-        row["share"] = (row["size"], found.heap_size)
+    top = type_rows_at(found, biggest[:_TYPES_ON_OVERVIEW], lambda type_id: urls[type_id], shown)
     threads = thread_rows.thread_rows(page.index)
     groups = thread_rows.group_counts(threads)
     for group in groups:
@@ -118,12 +129,18 @@ def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> Ht
         "sentence": words.sentence(page.index, found),
         "facts": words.facts(page.frame.summary, page.highest >= DataClass.D2_CONTEXT),
         "biggest": top,
-        "treemap": charts.types_treemap(found, urls, biggest) if found.heap_size else None,
+        "objects": shown,
+        "treemap": charts.types_treemap(found, urls, biggest, shown) if found.heap_size else None,
+        "split": (parts := words.split(found)),
+        "split_says": words.split_words(parts) if parts else "",
+        "holders": (holders := _holders(page)),
+        "held": (sum(row["retained"] for row in holders), found.live_size),
         "generations": generations,
         "generations_figure": charts.generations_bar(generations),
         "thread_groups": groups,
         "thread_total": len(threads),
         "threads_url": reverse("dump-threads", args=[page.dump.pk]),
+        "retention_url": reverse("dump-retained", args=[page.dump.pk]),
         "gc_url": reverse("dump-gc", args=[page.dump.pk]),
         "failed_again": latest if latest is not None and latest.state == State.FAILED else None,
     }
