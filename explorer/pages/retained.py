@@ -119,28 +119,38 @@ class MergedDominators:
         )  # fmt: skip
 
     def icicle(self) -> charts.Figure:
-        """The rows that retain most, at most 500 of them, each below its parent."""
+        """The rows that retain most, at most 500 of them, each below its parent; width is retained bytes."""
+        own = {"type": "icicle", "maxdepth": 8, "tiling": {"orientation": "v"}, "texttemplate": "%{label} %{customdata[0]}"}
+        return {"data": [self._sectors() | own], "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 24}}}
+
+    def treemap(self) -> charts.Figure:
+        """The same rows, each inside its parent; area is retained bytes."""
+        own = {"type": "treemap", "maxdepth": 9, "pathbar": {"thickness": 22}, "texttemplate": "%{label}<br>%{customdata[0]}"}
+        return {
+            "data": [self._sectors() | own],
+            "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "uniformtext": {"minsize": 9, "mode": "hide"}},
+        }
+
+    def _sectors(self) -> charts.Figure:
         kept = self._biggest(charts.MOST_SECTORS)
         pieces = [self.piece(row) for row in kept]
         parents = self.index.column("merged_dominators", "parent")[kept].tolist()
         sizes = [int(self._total[row]) for row in kept]
         counts = [int(self.index.column("merged_dominators", "total_objects")[row]) for row in kept]
-        tones = ["root" if piece.kind in ("root", "") else self._tone(piece) for piece in pieces]
+        # A sector with others inside opens on a click; one without leads to its page.
+        opens = set(parents)
         return {
-            "data": [{
-                "type": "icicle", "ids": [str(row) for row in kept], "labels": [charts.plain(piece.text) for piece in pieces],
-                "parents": ["" if parent < 0 else str(parent) for parent in parents], "values": sizes,
-                "customdata": [
-                    [readable_bytes(size), percent(size, self.live_bytes), grouped(count), charts.plain(_whole(piece), 120)]
-                    for size, count, piece in zip(sizes, counts, pieces, strict=True)
-                ],
-                "branchvalues": "total", "maxdepth": 8, "tiling": {"orientation": "v"},
-                "texttemplate": "%{label} %{customdata[0]}",
-                "hovertemplate": "%{customdata[3]}<br>%{customdata[0]}, %{customdata[1]} % of the live heap<br>"
-                "%{customdata[2]} objects<extra></extra>",
-                "meta": {"tones": tones},
-            }],
-            "layout": {"margin": {"l": 0, "r": 0, "t": 0, "b": 24}},
+            "ids": [str(row) for row in kept], "labels": [charts.plain(piece.text) for piece in pieces],
+            "parents": ["" if parent < 0 else str(parent) for parent in parents], "values": sizes,
+            "customdata": [
+                [readable_bytes(size), percent(size, self.live_bytes), grouped(count), "" if row in opens else piece.url,
+                 charts.plain(_whole(piece), 120)]
+                for row, size, count, piece in zip(kept, sizes, counts, pieces, strict=True)
+            ],
+            "branchvalues": "total",
+            "hovertemplate": "%{customdata[4]}<br>%{customdata[0]}, %{customdata[1]} % of the live heap<br>"
+            "%{customdata[2]} objects<extra></extra>",
+            "meta": {"tones": ["root" if piece.kind in ("root", "") else self._tone(piece) for piece in pieces]},
         }  # fmt: skip
 
     @staticmethod

@@ -138,7 +138,9 @@ def retention(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     if file := export_response(request, page.file_name, biggest, holders):
         return file
     context |= {
-        "figure": tree.icicle(), "biggest": biggest, "holders": holders, "path": tree.path(at), "rows": tree.rows,
+        "chart": (chart := "treemap" if request.GET.get("chart") == "treemap" else "icicle"),
+        "figure": tree.treemap() if chart == "treemap" else tree.icicle(),
+        "biggest": biggest, "holders": holders, "path": tree.path(at), "rows": tree.rows,
         "says": retained.headline(page.index, page.references, objects.graph, found),
         "facts": page.index.facts("retention"),
     }  # fmt: skip

@@ -30,7 +30,8 @@
   function toneColour(tone) {
     if (/^\d$/.test(tone)) return colour(`family${tone}`);
     if (tone.endsWith("-free")) return mixed(colour(tone.slice(0, -5)), colour("panel"), 0.3);
-    if (tone === "root") return colour("hover");
+    const shared = { root: "hover", own: "accent", framework: "free" };
+    if (tone in shared) return colour(shared[tone]);
     return colour(tone);
   }
 
@@ -51,12 +52,11 @@
       if (trace.type === "treemap") {
         const depth = depths(trace);
         const parts = [1, 0.34, 0.62, 0.9];
-        colours = colours.map((c, i) => (tones[i] === "free" ? c : mixed(c, colour("panel"), parts[Math.min(depth[i], 3)])));
+        colours = colours.map((c, i) => (/^\d$/.test(tones[i]) ? mixed(c, colour("panel"), parts[Math.min(depth[i], 3)]) : c));
         trace.marker = { colors: colours, line: { color: colour("panel"), width: 1 }, pad: { t: 20, l: 2, r: 2, b: 2 } };
         trace.textfont = { color: colours.map(readableOn) };
         trace.pathbar = { ...trace.pathbar, textfont: { color: colour("ink") } };
       } else if (trace.type === "icicle") {
-        colours = tones.map((tone) => ({ own: colour("accent"), framework: colour("free"), root: colour("hover") })[tone]);
         trace.marker = { colors: colours, line: { color: colour("panel"), width: 1 } };
         trace.textfont = { color: colours.map(readableOn), size: 11.5 };
         trace.pathbar = { visible: true, side: "bottom", textfont: { color: colour("ink") } };
@@ -85,7 +85,7 @@
     element.querySelectorAll(".waiting").forEach((note) => note.remove());
     const options = { displayModeBar: false, responsive: true };
     const narrow = element.clientWidth < 480 && figure.data[0].type === "treemap";
-    if (narrow) figure.data[0].maxdepth = 3;
+    if (narrow) figure.data[0].maxdepth -= 1;
     return window.Plotly.react(element, figure.data, figure.layout, options).then(() => {
       if (element.dataset.drawn) return;
       element.dataset.drawn = "yes";

@@ -6,13 +6,17 @@ import re
 import shutil
 from pathlib import Path
 
+import plotly.graph_objects as figures
 import pytest
 from django.test import Client
 
 from analysis.index.graph import Graph
 from analysis.index.retention import COLLECTION_KINDS, HANDLE_KINDS, ROOT_KINDS, STATIC
+from analysis.index.schema import DataClass
 from analysis.index.store import Index
 from explorer.models import Dump, Team, User
+from explorer.pages.references import References
+from explorer.pages.retained import MergedDominators
 from tests.explorer.pages.visits import address, body_of
 from tests.index_builder import mini_index
 from tests.stored_dumps import analysed_dump
@@ -33,6 +37,24 @@ def test_the_chart_has_at_most_500_sectors_and_its_tree_the_same_numbers(real: D
     values = re.search(r'"values": \[([\d, ]+)\]', body)
     assert values and 10 < len(values[1].split(",")) <= 500
     assert int(values[1].split(",")[0]) == index.facts("retention")["live"]["bytes"]
+
+
+@pytest.mark.parametrize("chart", ["icicle", "treemap"])
+def test_both_charts_of_the_dominators_hold_the_rows_of_the_tree(chart: str, real: Dump, index: Index) -> None:
+    tree = MergedDominators(index, References(index, real.pk, DataClass.D1_STRUCTURE))
+    figure = tree.treemap() if chart == "treemap" else tree.icicle()
+    figures.Figure(figure)
+    (trace,) = figure["data"]
+    rows = [int(row) for row in trace["ids"]]
+    assert trace["type"] == chart and len(set(rows)) == len(rows) <= 500
+    assert trace["values"] == index.column("merged_dominators", "total_size")[rows].tolist()
+    inner = set(trace["parents"])
+    assert all((row in inner) == (details[3] == "") for row, details in zip(trace["ids"], trace["customdata"], strict=True))
+
+
+def test_the_url_chooses_the_chart(real: Dump, as_alice: Client) -> None:
+    assert '"type": "treemap"' in body_of(as_alice, address(real, "dump-retained"), chart="treemap")
+    assert '"type": "icicle"' in body_of(as_alice, address(real, "dump-retained"), chart="nonsense")
 
 
 def test_a_branch_of_the_tree_opens_in_place(real: Dump, as_alice: Client) -> None:
