@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from explorer import charts
 from explorer.exports import export_response
-from explorer.pages import instances
+from explorer.pages import instances, sizes
 from explorer.pages.generations import BY_SLUG
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
@@ -215,7 +215,12 @@ def one_type(request: HttpRequest, page: DumpPage, type_id: int) -> HttpResponse
     if near and (there := _page_near(rows, query, near)):
         return HttpResponseRedirect(request.path + there)
     listed, fields, statics = _type_tables(page, found, type_id, query, rows)
-    if file := export_response(request, f"{page.file_name}-type-{type_id}", listed, fields, statics):
+    bins = sizes.size_bins(index, type_id)
+    binned = sizes.size_rows(bins)
+    by_size = Table(
+        "sizes", "Instances by size", sizes.SIZE_COLUMNS, Query.unpaged(len(binned)), ListedRows(binned), noun="sizes"
+    )
+    if file := export_response(request, f"{page.file_name}-type-{type_id}", listed, fields, statics, by_size):
         return file
     size, count = int(found.size[type_id]), int(found.count[type_id])
     context = {
@@ -232,11 +237,14 @@ def one_type(request: HttpRequest, page: DumpPage, type_id: int) -> HttpResponse
         "average": size / count if count else 0,
         "share": (size, found.heap_size),
         "generations": _generations_of(found, type_id),
+        "sizes": by_size if bins else None,
+        "sizes_figure": sizes.sizes_bars(bins),
+        "sizes_say": sizes.size_words(bins) if bins else "",
         "instances": listed,
         "fields": fields,
         "statics": statics,
         "near": near,
-        "retention": type_retention(index, page.references, type_id) if found.has_graph else None,
+        "retention": type_retention(index, page.references, type_id) if found.has_graph and not found.is_free[type_id] else None,
     }
     return render(request, "heap/type.html", context)
 

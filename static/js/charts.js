@@ -76,6 +76,7 @@
       hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("line-strong"), font: { color: colour("ink"), size: 12.5 }, align: "left" },
       xaxis: { ...axis, ...copy.layout.xaxis },
       yaxis: { ...axis, ...copy.layout.yaxis },
+      ...(copy.layout.yaxis2 && { yaxis2: { ...axis, ...copy.layout.yaxis2 } }),
     };
     return copy;
   }

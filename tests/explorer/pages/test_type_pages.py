@@ -6,11 +6,14 @@ import csv
 import io
 import re
 
+import numpy as np
+import plotly.graph_objects as figures
 from django.test import Client
 
 from analysis.index.graph import Graph
 from analysis.index.store import Index
 from explorer.models import Dump
+from explorer.pages.sizes import size_bins, size_words, sizes_bars
 from explorer.pages.types import DEAD, LIVE, TypeCatalogue
 from tests.explorer.pages.visits import address, body_of
 
@@ -72,3 +75,27 @@ def test_without_a_graph_nothing_is_said_about_live_objects(dump: Dump, as_alice
     for parameters in ({}, {"objects": LIVE}, {"view": "tree"}, {"view": "treemap", "objects": DEAD}):
         body = body_of(as_alice, address(dump, "dump-types"), **parameters)
         assert "Retained" not in body and 'aria-label="Objects"' not in body and "% of heap" in body
+
+
+def test_sizes_are_counted_by_powers_of_two(real: Dump, as_alice: Client, index: Index) -> None:
+    kind = index.text("types", "name").all.index("System.String")
+    sizes = index.object_sizes(np.flatnonzero(index.column("objects", "type") == kind)).tolist()
+    bins = size_bins(index, kind)
+    for each in bins:
+        inside = [size for size in sizes if each.lower <= size < 2 * each.lower]
+        assert (each.count, each.size) == (len(inside), sum(inside))
+    assert sum(each.count for each in bins) == len(sizes), "no instance is outside"
+    figures.Figure(sizes_bars(bins))
+    body = body_of(as_alice, address(real, "dump-type", kind))
+    assert size_words(bins) in body and "figure-sizes" in body
+    exported = body_of(as_alice, address(real, "dump-type", kind), format="csv", table="sizes")
+    assert exported.splitlines()[0] == "lower_bytes,upper_bytes,count,size_bytes"
+
+
+def test_a_type_whose_instances_are_all_as_big_has_no_histogram(real: Dump, as_alice: Client, index: Index) -> None:
+    names = index.text("types", "name").all
+    derived, free = names.index("Scenarios.Derived"), names.index("Free")
+    assert size_bins(index, derived) == ()
+    assert "figure-sizes" not in body_of(as_alice, address(real, "dump-type", derived))
+    body = body_of(as_alice, address(real, "dump-type", free))
+    assert "figure-sizes" in body and "Why they are alive" not in body, "free blocks have sizes but no life"
