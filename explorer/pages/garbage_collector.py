@@ -58,6 +58,21 @@ _MOST_CELLS = 600
 _MOST_GAPS_IN_CELL = 200
 _MAP_PIXELS = 2600
 _CELL_HEIGHT = 34
+#: Free room in an old generation is worth a warning from this size and share on, as in the rule about fragmented heaps.
+_FREE_BYTES, _FREE_SHARE = 5_000_000, 0.4
+#: The old generations in words, and why gaps in them matter.
+_OLD = {
+    "Generation2": (
+        "generation 2",
+        "The process keeps this memory until a compacting collection closes the gaps; around pinned objects it cannot.",
+    ),
+    "Large": (
+        "the large object heap",
+        "Large objects are not moved by default: only an object that fits into a gap fills it, and until then the process keeps "
+        "the memory.",
+    ),
+    "Pinned": ("the pinned object heap", "Objects there never move: only an object that fits into a gap fills it."),
+}
 
 
 def generation_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -80,6 +95,26 @@ def generation_rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
         )
     position = {each.name: each.number for each in GENERATION_LIST}
     return sorted(rows, key=lambda row: position.get(row["name"], 99))
+
+
+def fragmentation_words(rows: list[dict[str, Any]]) -> str:
+    """Where the free room between objects is, and whether it matters; "" for a heap without objects."""
+    whole = {row["name"]: row["free_size"] + row["size"] for row in rows}
+    free = {row["name"]: row["free_size"] for row in rows}
+    if not any(whole.values()):
+        return ""
+    if not any(free.values()):
+        return "No room lies free between objects: the heap is not fragmented."
+    bad = [name for name in _OLD if free.get(name, 0) >= max(_FREE_BYTES, _FREE_SHARE * whole.get(name, 0))]
+    if bad:
+        worst = max(bad, key=free.__getitem__)
+        words, why = _OLD[worst]
+        share = percent(free[worst], whole[worst])
+        return f"{readable_bytes(free[worst])} of {words}, {share} %, are gaps between objects: it is fragmented. {why}"
+    most = max(free, key=free.__getitem__)
+    words, why = (_OLD[most][0], "too little to cost anything") if most in _OLD else (label(most), "which empties by itself")
+    found = f"{readable_bytes(sum(free.values()))}, {percent(sum(free.values()), sum(whole.values()))} % of the heap"
+    return f"Fragmentation does not matter here: {found}, lie free between objects, most of it in {words}, {why}."
 
 
 def segment_rows(index: Index) -> list[dict[str, Any]]:

@@ -10,10 +10,13 @@ from django.views.decorators.http import require_GET
 
 from explorer.exports import export_response
 from explorer.pages import garbage_collector as collector
+from explorer.pages import pinned
 from explorer.pages.generations import GENERATION_LIST
 from explorer.pages.names import visible
 from explorer.pages.tables import Column, Link, ListedRows, Query, Table, sorted_rows
 from explorer.views.dump_page import DumpPage, with_index
+
+_MOST_PINNED = 100
 
 
 @require_GET
@@ -26,12 +29,23 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     query = Query.read(request.GET.dict(), collector.SEGMENT_COLUMNS, "number")
     listed = [{**row, "anchor": f"segment-{row['number']}"} for row in sorted_rows(segments, query)]
     generations = collector.generation_rows(summary)
+    fixed = pinned.Pinned(index, page.references)
     noun = "regions" if settings.get("regions") else "segments"
     tables = (
         Table("segments", noun.capitalize(), collector.SEGMENT_COLUMNS, query, ListedRows(listed), "No segments.", noun),
         _whole("generations", "Generations", collector.GENERATION_COLUMNS, generations, "generations"),
         _whole("contexts", "Allocation contexts", collector.CONTEXT_COLUMNS, collector.context_rows(index), "contexts"),
         _whole("handles", "Handles", collector.HANDLE_COLUMNS, _handles(page), "kinds"),
+        _whole("pinned_groups", "Pinned objects by type", pinned.GROUP_COLUMNS, fixed.groups(), "types"),
+        Table(
+            "pinned",
+            "Pinned objects",
+            pinned.OBJECT_COLUMNS,
+            Query.unpaged(min(fixed.total, _MOST_PINNED)),
+            fixed,
+            noun="objects",
+            footnote=", the largest; the export has all" if fixed.total > _MOST_PINNED else "",
+        ),
         _whole("queue", "Finalizer queue", collector.QUEUE_COLUMNS, _queue(page), "types"),
         _whole("gaps", "Gaps", collector.GAP_COLUMNS, collector.gap_rows(index), "gaps"),
     )
@@ -47,8 +61,12 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         "generations": tables[1],
         "contexts": tables[2],
         "handles": tables[3],
-        "queue": tables[4],
-        "gaps": tables[5],
+        "pinned_groups": tables[4],
+        "pinned": tables[5],
+        "pinned_says": fixed.words() if page.index.rows["roots"] else "",
+        "fragmentation": collector.fragmentation_words(generations) if page.frame.has_heap else "",
+        "queue": tables[6],
+        "gaps": tables[7],
         "finalizer": _finalizer(page),
         "noun": noun,
         "settings": settings,
