@@ -83,7 +83,7 @@ def run_query(index: Index, text: str, highest: DataClass) -> Result:
     except duckdb.PermissionException:
         raise QueryRefused("files and the network are out of reach of a query", remedy="Ask the described tables.") from None
     except duckdb.Error as error:
-        raise QueryRefused(_words(error), remedy="The described tables and examples stand beside the query.") from None
+        raise QueryRefused(_words(error), remedy="The tables and examples below say what can be asked.") from None
     finally:
         connection.close()
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from analysis.index.retention import ROOT_KINDS, STACK, STATIC, THREAD_STATIC
 from analysis.index.store import Index
-from explorer.pages.names import visible
+from explorer.pages.names import shortened, visible
 from explorer.pages.numbers import grouped, readable_bytes
-from explorer.pages.references import Piece, References
+from explorer.pages.references import Piece, References, short_member, short_type
 from explorer.pages.tables import Column, Link
 from explorer.pages.types import catalogue
 
@@ -38,7 +38,7 @@ HOLDER_COLUMNS = (
     Column("change", "Change", "number", "B", sortable=False),
 )
 PATH_COLUMNS = (
-    Column("name", "From the root down", "code", sortable=False),
+    Column("name", "From the root down", "sentence", sortable=False),
     Column("before", "Retained before", "number", "B", sortable=False),
     Column("now", "Retained now", "number", "B", sortable=False),
     Column("change", "Change", "number", "B", sortable=False),
@@ -143,14 +143,20 @@ def path_rows(index: Index, other: Index) -> list[dict[str, Any]]:
     change = {path: now.get(path, 0) - before.get(path, 0) for path in {*now, *before}}
     told = {path[:-1] for path, grown in change.items() if path[:-1] in change and abs(grown) > 0.9 * abs(change[path[:-1]]) > 0}
     rows = [
-        {"name": " → ".join(visible(step, 120) for step in path), "before": before.get(path, 0), "now": now.get(path, 0),
+        {"name": " → ".join(_shown(*step) for step in path), "before": before.get(path, 0), "now": now.get(path, 0),
          "change": grown}
         for path, grown in change.items() if grown and path not in told
     ]  # fmt: skip
     return sorted(rows, key=lambda row: -abs(row["change"]))
 
 
-def _paths(index: Index) -> dict[tuple[str, ...], int]:
+def _shown(name: str, is_type: bool) -> str:
+    """A step without its namespace; two paths that read alike then may be two."""
+    return shortened((short_type if is_type else short_member)(visible(name)), 60)
+
+
+def _paths(index: Index) -> dict[tuple[tuple[str, bool], ...], int]:
+    """Bytes below each branch, by the steps that lead to it: a name, and whether it is a type's."""
     names = ("parent", "type", "root", "root_group", "total_size")
     columns = {name: index.column("merged_dominators", name).tolist() for name in names}
     if not columns["parent"]:
@@ -158,8 +164,8 @@ def _paths(index: Index) -> dict[tuple[str, ...], int]:
     least = _LEAST_SHARE * columns["total_size"][0]
     types, roots, groups = index.text("types", "name"), index.text("roots", "name"), index.text("root_groups", "name")
     threads = index.column("root_groups", "kind") == STACK
-    paths: list[tuple[str, ...] | None] = [()]
-    found: dict[tuple[str, ...], int] = defaultdict(int)
+    paths: list[tuple[tuple[str, bool], ...] | None] = [()]
+    found: dict[tuple[tuple[str, bool], ...], int] = defaultdict(int)
     for row in range(1, len(columns["parent"])):
         above = paths[columns["parent"][row]]
         if above is None or columns["total_size"][row] < least or len(above) >= _DEEPEST:
@@ -172,7 +178,7 @@ def _paths(index: Index) -> dict[tuple[str, ...], int]:
             name = str(roots[root]) if index.column("roots", "frame")[root] < 0 else "a frame"
         else:
             name = "a thread" if threads[group] else str(groups[group])
-        path = (*above, name) if name else above
+        path = (*above, (name, kind >= 0)) if name else above
         paths.append(path)
         if path:
             found[path] += columns["total_size"][row]
