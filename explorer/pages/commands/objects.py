@@ -21,6 +21,8 @@ _POINTER = 8
 #: How long one command may follow references; what it found until then is told as a lower bound.
 _SECONDS = 3.0
 _MOST_ROOTS = 20
+#: Of a longer way its beginning and its end are shown.
+_MOST_HOPS = 40
 _HIDDEN = "hidden"
 
 Rows = npt.NDArray[np.int64]
@@ -190,8 +192,12 @@ def _gcroot(session: Session, arguments: Arguments) -> Iterator[Line]:
             yield line(section)
             title = section
         yield line("    ", *place)
-        for hop in way:
-            yield line("          -> ", session.address(hop), "     ", session.type_name(session.objects.type_of(hop)))
+        left_out = len(way) - _MOST_HOPS
+        for number, hop in enumerate(way):
+            if number < _MOST_HOPS // 2 or number >= _MOST_HOPS // 2 + left_out:
+                yield line("          -> ", session.address(hop), "     ", session.type_name(session.objects.type_of(hop)))
+            elif number == _MOST_HOPS // 2:
+                yield line(f"          … {left_out:,} more")
         yield line()
     rest = f", the {most} with the shortest way shown; -all shows more" if len(found) > most else ""
     bound = "At least " if cut else "Found "
