@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from analysis.kernels import references as kernels
 from analysis.kernels import walk as walk_kernels
 
 _THREADS = 2
+_PARTS = 16
+_U32 = npt.NDArray[np.uint32]
 _MOST_REFERENCES = 0xFFFFFFF0
 
 
@@ -51,7 +54,8 @@ class OutsideFields:
 
 @dataclass(slots=True)
 class References:
-    """``offsets`` uint32[objects + 1]; ``targets`` and ``slots`` uint32[references + room] (``slots`` as in the index).
+    """``offsets`` uint32[objects + 1 + more nodes], ``targets`` uint32[count + more edges] and ``slots`` uint32[count] (as in
+    the index); what belongs to more nodes and edges is not filled.
 
     ``found`` counts slots that are not empty, ``address_sum`` adds up what they hold (modulo 2**64), both without
     references that lie in no field; ``lost`` of all references lead to no object and are left out of the rows.
@@ -60,14 +64,11 @@ class References:
     offsets: npt.NDArray[np.uint32]
     targets: npt.NDArray[np.uint32]
     slots: npt.NDArray[np.uint32]
+    count: int
     found: int
     lost: int
     address_sum: int
     problems: list[str] = field(default_factory=list)
-
-    @property
-    def count(self) -> int:
-        return int(self.offsets[-1])
 
     def of(self, row: int) -> slice:
         """Rows of an object's references."""
@@ -75,44 +76,42 @@ class References:
 
 
 def find_references(
-    walked: HeapWalk, descriptors: DescriptorTable, places: ObjectPlaces, outside: OutsideFields, room: int = 0
+    walked: HeapWalk, descriptors: DescriptorTable, places: ObjectPlaces, outside: OutsideFields, nodes: int, edges: int
 ) -> References:
-    """All references of a walked heap. ``room`` rows more are kept free behind the last one, for roots."""
+    """All references of a walked heap. Room for more ``nodes`` and ``edges`` is kept free behind the last ones, for roots."""
     objects, jobs, words = walked.columns, walked.jobs, walked.captured.words
     count, kinds = len(objects.address), len(walked.types)
     sizes = (walked.types.base_size[:kinds], walked.types.component_size[:kinds])
-    middle = int(np.searchsorted(jobs[:, walk_kernels.FIRST], count // _THREADS))
-    parts = [(0, middle), (middle, len(jobs))]
-    fixed = (objects.type, objects.address, descriptors.programs, descriptors.runs, *sizes)
+    parts = _parts(jobs[:, walk_kernels.FIRST], count)
+    fixed = (
+        objects.type, objects.address, descriptors.programs, descriptors.runs, *sizes,
+        outside.allocators, outside.sources, outside.targets, places.low, places.chunks, places.lines,
+    )  # fmt: skip
+    tallies = np.zeros((len(parts), 3), np.uint64)
+    none = np.zeros(0, np.uint32)
 
-    def capacity(part: tuple[int, int]) -> int:
-        extra = int(outside.allocators.any()) * count + len(outside.sources)
-        return int(kernels.room_for_references(words, jobs, *part, *fixed)) + extra
+    def run(number: int, at: int, offsets: _U32 = none, targets: _U32 = none, slots: _U32 = none) -> int:
+        return int(kernels.find_references(words, jobs, *parts[number], *fixed, at, offsets, targets, slots, tallies[number]))
 
+    # Counting first makes the rows exact: room for every empty slot would be 70 % more.
     with ThreadPoolExecutor(_THREADS) as pool:
-        rooms = list(pool.map(capacity, parts))
-        if sum(rooms) + room > _MOST_REFERENCES:
-            raise OverLimit(f"up to {sum(rooms):,} references")
-        offsets = np.zeros(count + 1, np.uint32)
-        targets, slots = np.empty(sum(rooms) + room, np.uint32), np.empty(sum(rooms) + room, np.uint32)
-        tallies = np.zeros((_THREADS, 3), np.uint64)
-
-        def fill(number: int) -> int:
-            return int(
-                kernels.find_references(
-                    words, jobs, *parts[number], *fixed, outside.allocators, outside.sources, outside.targets,
-                    places.low, places.chunks, places.lines, sum(rooms[:number]), offsets, targets, slots, tallies[number],
-                )
-            )  # fmt: skip
-
-        ends = list(pool.map(fill, range(_THREADS)))
-    gap = rooms[0] - ends[0]
-    first = int(jobs[middle, walk_kernels.FIRST]) if middle < len(jobs) else count
-    kernels.close_gap(offsets, first, count, gap, targets, slots, rooms[0], ends[1])
-    offsets[count] = ends[1] - gap
+        ends = np.cumsum([0, *pool.map(lambda number: run(number, 0), range(len(parts)))])
+        total = int(ends[-1])
+        if total + edges > _MOST_REFERENCES:
+            raise OverLimit(f"{total:,} references")
+        offsets = np.empty(count + 1 + nodes, np.uint32)
+        offsets[count] = total
+        targets, slots = np.empty(max(total + edges, 1), np.uint32), np.empty(total, np.uint32)
+        list(pool.map(lambda number: run(number, int(ends[number]), offsets, targets, slots), range(len(parts))))
     lost = int(tallies[:, kernels.LOST].sum())
     if lost:
-        kernels.drop_missing(count, offsets, targets, slots)
-    total = int(np.sum(tallies[:, kernels.SUM], dtype=np.uint64))
+        total = kernels.drop_missing(count, offsets, targets, slots)
+    address_sum = int(np.sum(tallies[:, kernels.SUM], dtype=np.uint64))
     found = int(tallies[:, kernels.FOUND].sum())
-    return References(offsets, targets, slots, found, lost, total, descriptors.problems)
+    return References(offsets, targets, slots[:total], total, found, lost, address_sum, descriptors.problems)
+
+
+def _parts(firsts: npt.NDArray[np.int64], count: int) -> list[tuple[int, int]]:
+    """Jobs in stretches of about as many objects: more than threads, so that none waits long for another."""
+    bounds = np.searchsorted(firsts, np.linspace(0, count, _PARTS + 1).astype(np.int64)[1:-1])
+    return list(pairwise([0, *np.unique(bounds).tolist(), len(firsts)]))

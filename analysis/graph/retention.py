@@ -63,8 +63,10 @@ class Retention:
             self.places = ObjectPlaces(columns.address)
             self.resolved = self._resolve()
             self.descriptors: DescriptorTable = read_descriptors(dump.core.memory, dump.runtime.types, walked.types)
-            room = len(self.resolved.roots) * 2 + len(self.resolved.groups)
-            self.references: References = find_references(walked, self.descriptors, self.places, self._outside(), room)
+            roots, groups = len(self.resolved.roots), len(self.resolved.groups)
+            self.references: References = find_references(
+                walked, self.descriptors, self.places, self._outside(), roots + groups + 1, 2 * roots + groups
+            )
             self.problems = [*self.roots.problems, *self.references.problems]
             self._append_roots()
         with self._stage("referrers", progress, 0.4):
@@ -138,14 +140,15 @@ class Retention:
         found, resolved = self.references, self.resolved
         roots, groups, count = len(resolved.roots), len(resolved.groups), found.count
         end = count + 2 * roots + groups
+        self.offsets: _U32 = found.offsets
         self.targets: _U32 = found.targets[:end]
-        self.slots: _U32 = found.slots[:count]
+        self.slots: _U32 = found.slots
         self.targets[count : count + roots] = resolved.object
         self.targets[count + roots : count + 2 * roots] = np.arange(roots) + self.objects
         self.targets[count + 2 * roots :] = np.arange(groups) + self.objects + roots
-        self.offsets: _U32 = np.concatenate([
-            found.offsets[:-1], count + np.arange(roots), count + roots + resolved.first[:-1], [count + 2 * roots, end],
-        ]).astype(np.uint32)  # fmt: skip
+        self.offsets[self.objects : self.objects + roots] = count + np.arange(roots)
+        self.offsets[self.objects + roots : self.start] = count + roots + resolved.first[:-1]
+        self.offsets[self.start :] = count + 2 * roots, end
 
     def _reverse(self) -> None:
         nodes = self.start + 1

@@ -50,13 +50,11 @@ def _warm_references(places: ObjectPlaces) -> None:
     none, addresses = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
     per_type = np.zeros(1, np.int64)
     fixed = (none, addresses, np.zeros((1, 3), np.int64), np.zeros((1, 2), np.int64), per_type, per_type)
-    references.room_for_references(words, jobs, 0, 0, *fixed)
     offsets = np.zeros(1, np.uint32)
     references.find_references(
         words, jobs, 0, 0, *fixed, np.zeros(1, np.uint64), none, addresses, places.low, places.chunks, places.lines,
         0, offsets, none, none, np.zeros(3, np.uint64),
     )  # fmt: skip
-    references.close_gap(offsets, 0, 0, 0, none, none, 0, 0)
     references.drop_missing(0, offsets, none, none)
 
 

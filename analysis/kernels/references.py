@@ -84,41 +84,19 @@ def objects_at(addresses, low, chunks, lines, found):
 
 
 @kernel
-def room_for_references(words, jobs, first, last, types, addresses, programs, runs, base_sizes, component_sizes):
-    """References the objects of some jobs have at most: empty slots are counted too."""
-    room = 0
-    for job in range(first, last):
-        begin = jobs[job, FIRST]
-        end = jobs[job + 1, FIRST] if job + 1 < jobs.shape[0] else types.size
-        bound, base = jobs[job, STOP] + 8, jobs[job, WORD]
-        for row in range(begin, end):
-            kind = types[row]
-            program = programs[kind, 0]
-            if program == NONE:
-                continue
-            if program == FIXED:
-                for run in range(programs[kind, 1], programs[kind, 2]):
-                    room += runs[run, 1]
-            else:
-                address = np.int64(addresses[row])
-                length = np.int64(words[np.uint64(base + (address >> 3) + 1)] & _LOW_HALF)
-                size = base_sizes[kind] + length * component_sizes[kind]
-                room += max(min(size, bound - address), 0) >> 3
-    return room
-
-
-@kernel
 def find_references(
     words, jobs, first, last, types, addresses, programs, runs, base_sizes, component_sizes,
     allocators, extra_sources, extra_targets, low, chunks, lines, at, offsets, targets, slots, tally,
 ):  # fmt: skip
-    """Write the references of the objects of jobs ``first`` to ``last`` - 1 from row ``at`` of targets and slots on.
+    """Write the references of the objects of jobs ``first`` to ``last`` - 1 from row ``at`` of targets and slots on; the row
+    behind the last one. Without any rows in targets they are only counted.
 
     allocators uint64[types]: loader allocator every object of a collectible type refers to, 0 for none · extra_sources
     uint32[n] ascending and extra_targets uint64[n]: references that lie in no field, as addresses (dependent handles)
     offsets uint32[objects + 1] is filled for these objects · targets, slots uint32[room] · tally uint64[3].
     """
     ring = np.zeros(_RING + 1, np.uint64)
+    writing = targets.size > 0
     begun, written = at, at
     lost, total, outside = 0, np.uint64(0), 0
     for job in range(first, last):
@@ -127,7 +105,8 @@ def find_references(
         bound, base = jobs[job, STOP] + 8, jobs[job, WORD]
         extra = np.searchsorted(extra_sources, begin)
         for row in range(begin, end):
-            offsets[row] = begun
+            if writing:
+                offsets[row] = begun
             kind = types[row]
             program = programs[kind, 0]
             address = np.int64(addresses[row])
@@ -151,7 +130,9 @@ def find_references(
                     leave = min(position + 8 * count, stop)
                     while position + 8 <= leave:
                         value = words[np.uint64(base + (position >> 3))]
-                        if value != 0:
+                        if value != 0 and not writing:
+                            begun += 1
+                        elif value != 0:
                             total += value
                             slots[begun] = (position - address) >> 3
                             ring[begun & _RING] = value
@@ -185,6 +166,11 @@ def find_references(
                 else:
                     break
                 outside += 1
+                if not writing:
+                    begun += 1
+                    if last_one:
+                        break
+                    continue
                 slots[begun] = slot
                 ring[begun & _RING] = value
                 begun += 1
@@ -196,7 +182,7 @@ def find_references(
                     written += 1
                 if last_one:
                     break
-    while written < begun:
+    while writing and written < begun:
         older = ring[written & _RING]
         found = object_at(older, line_of(older, low, chunks), lines)
         lost += found == MISSING
@@ -206,16 +192,6 @@ def find_references(
     tally[LOST] = lost
     tally[SUM] = total
     return begun
-
-
-@kernel
-def close_gap(offsets, first, last, by, targets, slots, begin, end):
-    """Move rows ``begin`` to ``end`` of targets and slots down ``by`` rows, with the offsets of objects ``first`` to ``last``."""
-    for row in range(begin, end):
-        targets[row - by] = targets[row]
-        slots[row - by] = slots[row]
-    for row in range(first, last):
-        offsets[row] -= by
 
 
 @kernel
