@@ -72,9 +72,9 @@ def analyse(path: Path, out: Path, progress: Progress) -> None:
     clock.begin("types", f"{len(walked.types):,} types of {walked.object_count:,} objects" if walked else "no heap in this dump")
     use, without_fields = _write_heap(writer, dump, walked, clock)
     clock.begin("retention")
-    retention = _write_retention(writer, dump, walked, clock)
+    execution = Execution(dump, walked, _write_retention(writer, dump, walked, clock))
+    _write_contents(writer, execution)
     clock.begin("threads", f"{len(dump.threads.threads):,} threads")
-    execution = Execution(dump, walked, retention)
     _write_execution(writer, execution, clock)
     write_modules(writer, dump, use)
     write_native_modules(writer, dump)
@@ -115,9 +115,16 @@ def _write_retention(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, c
         return None
     clock.within(0.9, "tables")
     write_retention(writer, retention)
-    retention.problems += write_collections(writer, dump, retention)
-    writer.facts("retention", build_retention(retention, write_strings(writer, dump, walked, retention)))
     return retention
+
+
+def _write_contents(writer: IndexWriter, execution: Execution) -> None:
+    """Strings and collections, and the facts of the graph, which count them."""
+    if execution.retention and execution.strings and execution.holders and execution.collections:
+        write_collections(writer, execution.collections)
+        execution.retention.problems += execution.collections.problems
+        facts = write_strings(writer, execution.strings, execution.holders)
+        writer.facts("retention", build_retention(execution.retention, facts))
 
 
 def _write_execution(writer: IndexWriter, execution: Execution, clock: _Clock) -> None:

@@ -1,4 +1,4 @@
-"""Everything the threads of a dump tell, found once: what rules look at and what the tables of the index hold."""
+"""Everything the threads and the heap of a dump tell, found once: what rules look at and what the tables of the index hold."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from itertools import accumulate
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.graph.retention import Retention
+from analysis.graph.strings import Holders, Strings, find_holders, find_strings
 from analysis.heap.by_type import ObjectsByType
 from analysis.heap.walk import HeapWalk
 from analysis.insight.activity import describe_threads
+from analysis.insight.collections import Collections, find_collections
 from analysis.insight.crash import Crash, find_crash
 from analysis.insight.deadlocks import Convoy, Cycle, find_convoys, find_cycles
 from analysis.insight.exceptions import ExceptionList, collect_exceptions
@@ -64,6 +66,21 @@ class Execution:
     def doing(self) -> list[str]:
         """What each thread does, one sentence each."""
         return describe_threads(self.threads, self.stacks, self.graph, self.cycles)
+
+    @cached_property
+    def strings(self) -> Strings | None:
+        """All strings of the heap; None without one."""
+        return find_strings(self.dump, self.walked) if self.walked and self.retention else None
+
+    @cached_property
+    def holders(self) -> Holders | None:
+        """Who refers to the texts that waste most."""
+        return find_holders(self.strings, self.strings.worst(), self.retention) if self.strings and self.retention else None
+
+    @cached_property
+    def collections(self) -> Collections | None:
+        """All collections of the heap; None without one."""
+        return find_collections(self.dump, self.retention) if self.retention else None
 
     @cached_property
     def first_frames(self) -> list[int]:

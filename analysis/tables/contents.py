@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.dump import Dump
-from analysis.graph.retention import Retention
-from analysis.graph.strings import Strings, find_holders, find_strings
-from analysis.heap.walk import HeapWalk
+from analysis.graph.strings import Holders, Strings
 from analysis.index.store import IndexWriter
-from analysis.insight.collections import find_collections
+from analysis.insight.collections import Collections
 
 _LENGTH_BITS = 32
 
 
-def write_strings(writer: IndexWriter, dump: Dump, walked: HeapWalk, retention: Retention) -> dict[str, int]:
+def write_strings(writer: IndexWriter, strings: Strings, holders: Holders) -> dict[str, int]:
     """Tables of strings; the facts ``strings.*``."""
-    strings = find_strings(dump, walked)
     worst, wasted = strings.worst(), strings.wasted
     first = strings.firsts[worst]
     writer.table("string_groups", {
         "characters": strings.lengths[first], "size": strings.sizes[first], "count": strings.counts[worst],
         "wasted": wasted[worst], "object": strings.rows[first],
     })  # fmt: skip
-    holders = find_holders(strings, worst, retention)
     writer.table("string_holders", {
         "group": holders.rank, "source_type": holders.source_type, "offset": holders.offset, "references": holders.references,
     })  # fmt: skip
@@ -45,11 +40,9 @@ def _write_lengths(writer: IndexWriter, strings: Strings) -> None:
     })  # fmt: skip
 
 
-def write_collections(writer: IndexWriter, dump: Dump, retention: Retention) -> list[str]:
-    """The table of collections; what could not be read, in words."""
-    found = find_collections(dump, retention)
+def write_collections(writer: IndexWriter, found: Collections) -> None:
+    """The table of collections."""
     writer.table("collections", {
         "object": found.rows, "kind": found.kinds, "count": found.counts, "capacity": found.capacities,
         "storage": found.storage,
     })  # fmt: skip
-    return found.problems

@@ -46,6 +46,7 @@ RECIPES = (
     Recipe("segments", "heap", "leak", 2, (_SEGMENTS, *_TWO_SERVER_HEAPS, "DOTNET_GCSegmentSize=0x400000")),
     Recipe("full", "full", "zoo"),
     Recipe("shapes", "heap", "shapes", own=True),
+    Recipe("hoards", "heap", "hoards", own=True),
     Recipe("threads", "heap", "threads", own=True),
     Recipe("waits", "heap", "waits", own=True),
 )

@@ -10,17 +10,12 @@ import numpy as np
 from analysis.graph.retention import Retention
 from analysis.index.retention import NOT_LIVE, READY
 from analysis.insight.execution import Execution
-from analysis.insight.findings import Evidence, Finding, NotApplicable, Rule, Severity, heap_type, thread
+from analysis.insight.findings import Evidence, Finding, Rule, Severity, heap_type, thread
+from analysis.insight.live_objects import graph_of
 from analysis.insight.waits.parts import Certainty
 
 #: A finalizer thread that keeps up has a handful of objects before it between two collections.
 _FEWEST = 100
-
-
-def _graph(execution: Execution) -> Retention:
-    if execution.retention is None:
-        raise NotApplicable("there is no heap in this dump")
-    return execution.retention
 
 
 def _ready(retention: Retention) -> list[int]:
@@ -29,7 +24,7 @@ def _ready(retention: Retention) -> list[int]:
 
 
 def _look(execution: Execution) -> Iterator[Finding]:
-    retention = _graph(execution)
+    retention = graph_of(execution)
     ready = _ready(retention)
     if len(ready) < _FEWEST:
         return
@@ -59,7 +54,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
 
 
 def _looked_at(execution: Execution) -> str:
-    queue = _graph(execution).roots.finalizer_queue
+    queue = graph_of(execution).roots.finalizer_queue
     return f"{len(queue):,} objects with a finalizer, {sum(ready for _, ready in queue):,} of them ready for it"
 
 

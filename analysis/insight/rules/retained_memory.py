@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from analysis.insight.execution import Execution
 from analysis.insight.findings import (
     Evidence,
     Finding,
-    NotApplicable,
     Rule,
     Sentence,
     Severity,
@@ -22,6 +22,7 @@ from analysis.insight.findings import (
     root,
 )  # fmt: skip
 from analysis.insight.findings import thread as thread_reference
+from analysis.insight.live_objects import graph_of, live_bytes
 from analysis.insight.waits.parts import Certainty
 
 #: Below this nobody's process dies of it, and start-up caches of the framework are as large.
@@ -54,19 +55,11 @@ class Accumulation:
 
 
 def _look(execution: Execution) -> Iterator[Finding]:
-    retention = _graph(execution)
-    live_bytes = int(retention.retained[retention.start])
-    least = max(_LEAST_BYTES, int(_LEAST_SHARE * live_bytes))
-    for number, found in enumerate(find_accumulations(retention, least)):
-        if number == _MOST:
-            return
-        yield _finding(execution, retention, found, live_bytes)
-
-
-def _graph(execution: Execution) -> Retention:
-    if execution.retention is None:
-        raise NotApplicable("there is no heap in this dump")
-    return execution.retention
+    retention = graph_of(execution)
+    live = live_bytes(retention)
+    least = max(_LEAST_BYTES, int(_LEAST_SHARE * live))
+    for found in islice(find_accumulations(retention, least), _MOST):
+        yield _finding(execution, retention, found, live)
 
 
 def find_accumulations(retention: Retention, least: int) -> Iterator[Accumulation]:
@@ -101,6 +94,22 @@ def find_accumulations(retention: Retention, least: int) -> Iterator[Accumulatio
             yield found
 
 
+def told_of(retention: Retention) -> Callable[[int], bool]:
+    """Whether an object lies below what this rule tells of, so that no other rule tells of it again."""
+    least = max(_LEAST_BYTES, int(_LEAST_SHARE * live_bytes(retention)))
+    collections = {found.collection for found in islice(find_accumulations(retention, least), _MOST)}
+
+    def told(row: int) -> bool:
+        node = row
+        while node < retention.objects:
+            if node in collections:
+                return True
+            node = int(retention.dominator[node])
+        return False
+
+    return told
+
+
 def _is_array(retention: Retention, node: int) -> bool:
     return bool(retention.walked.types.component_size[retention.walked.columns.type[node]])
 
@@ -116,8 +125,8 @@ def _accumulated(retention: Retention, holder: int, collection: int, children: n
     return Accumulation(holder, collection, retained, largest, int(counts[largest]))
 
 
-def _finding(execution: Execution, retention: Retention, found: Accumulation, live_bytes: int) -> Finding:
-    share = found.retained / max(live_bytes, 1)
+def _finding(execution: Execution, retention: Retention, found: Accumulation, live: int) -> Finding:
+    share = found.retained / live
     by, evidence = held_by(retention, found.collection)
     what = heap_object(found.collection)
     words = f"{found.retained / 1e6:,.1f} MB, {share:.0%} of the live heap: {found.count:,} "
@@ -176,7 +185,7 @@ def _cause(execution: Execution, retention: Retention, found: Accumulation) -> S
 
 
 def _looked_at(execution: Execution) -> str:
-    retention = _graph(execution)
+    retention = graph_of(execution)
     live = int(retention.retained[retention.start])
     objects = int(retention.live.sum())
     return f"{objects:,} live objects; none keeps {_FEWEST:,} of one type and a fifth of {live / 1e6:,.1f} MB"

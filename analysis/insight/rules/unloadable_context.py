@@ -10,7 +10,8 @@ from analysis.graph.retention import Retention
 from analysis.heap.field_columns import FieldColumns
 from analysis.index.retention import NOT_LIVE
 from analysis.insight.execution import Execution
-from analysis.insight.findings import Evidence, Finding, NotApplicable, Rule, Severity, heap_object
+from analysis.insight.findings import Evidence, Finding, Rule, Severity, heap_object
+from analysis.insight.live_objects import graph_of
 from analysis.insight.rules.retained_memory import held_by
 from analysis.insight.waits.parts import Certainty
 
@@ -22,12 +23,6 @@ _FEWEST = 3
 #: The process runs on; what it loses cannot be told from the heap alone.
 _IMPACT = 0.1
 _DEEPEST = 100
-
-
-def _graph(execution: Execution) -> Retention:
-    if execution.retention is None:
-        raise NotApplicable("there is no heap in this dump")
-    return execution.retention
 
 
 def _contexts(execution: Execution, retention: Retention) -> tuple[np.ndarray, int]:
@@ -58,7 +53,7 @@ def _allocators(retention: Retention) -> list[int]:
 
 
 def _look(execution: Execution) -> Iterator[Finding]:
-    retention = _graph(execution)
+    retention = graph_of(execution)
     (contexts, in_use), allocators = _contexts(execution, retention), _allocators(retention)
     left = len(allocators) - in_use
     if left < (1 if len(contexts) else _FEWEST):
@@ -84,7 +79,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
 
 
 def _looked_at(execution: Execution) -> str:
-    retention = _graph(execution)
+    retention = graph_of(execution)
     return f"{len(_allocators(retention)):,} collectible loader allocators alive, no more than are in use"
 
 
