@@ -1,8 +1,12 @@
-"""A data directory for every test, and the cast: alice leads, bob analyses, carol only views, mallory is of another team."""
+"""A data directory for every test, real dumps analysed once, and the cast.
+
+Alice leads, bob analyses, carol only views, mallory is of another team.
+"""
 
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +14,11 @@ import pytest
 from django.db import connections
 from pytest_django import Settings
 
-from explorer.models import Role, Team, User
+from analysis.index.store import Index, open_index
+from analysis.pipeline import analyse
+from explorer.models import Dump, Role, Team, User
+from tests.analysis.bundled_dumps import bundled_dumps
+from tests.stored_dumps import analysed_dump
 
 FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
 
@@ -89,3 +97,29 @@ def engine_command(mode: str, *arguments: str) -> str:
     parts = [sys.executable, str(FAKE_ENGINE), mode, *arguments]
     assert not any("," in part or shlex.quote(part) != part for part in parts)
     return ",".join(parts)
+
+
+def _analysed(name: str, directory: Path) -> Path:
+    (path,) = [path for path in bundled_dumps() if path.name.startswith(name)]
+    analyse(path, directory / "index", lambda stage, fraction, detail: None)
+    return directory / "index"
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _analysed("zoo-net8", tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture(scope="session")
+def finalizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _analysed("finalizer-net9", tmp_path_factory.mktemp("finalizer"))
+
+
+@pytest.fixture
+def real(zoo: Path, team: Team, alice: User) -> Dump:
+    return analysed_dump(team, alice, "zoo.dmp", lambda directory: Path(shutil.copytree(zoo, directory)))
+
+
+@pytest.fixture
+def index(zoo: Path) -> Index:
+    return open_index(zoo)

@@ -21,28 +21,27 @@ from explorer.pages.types import catalogue
 _LEAST_SHARE = 0.0005
 _DEEPEST = 24
 
+#: What changed stands first: on a narrow screen the rest is reached by scrolling the table.
 TYPE_COLUMNS = (
     Column("name", "Type", "name"),
-    Column("what", "", "words", about="new: only in this dump; gone: only in the other", sortable=False),
+    Column("size_change", "Δ size", "bytes", "B"),
+    Column("what", "New or gone", "words", about="new: only in this dump; gone: only in the other", sortable=False),
+    Column("retained_change", "Δ retained", "bytes", "B", "Change of what all objects of the type retain together"),
+    Column("count_change", "Δ objects", "number"),
     Column("before", "Objects before", "number"),
     Column("count", "Objects now", "number"),
-    Column("count_change", "Δ objects", "number"),
-    Column("size_change", "Δ size", "number", "B"),
-    Column("retained_change", "Δ retained", "number", "B", "Change of what all objects of the type retain together"),
+)
+_CHANGE_COLUMNS = (
+    Column("change", "Change", "bytes", "B", sortable=False),
+    Column("before", "Retained before", "bytes", "B", sortable=False),
+    Column("now", "Retained now", "bytes", "B", sortable=False),
 )
 HOLDER_COLUMNS = (
     Column("name", "Held by", "code", sortable=False),
+    *_CHANGE_COLUMNS,
     Column("kind", "Kind", "text", sortable=False),
-    Column("before", "Retained before", "number", "B", sortable=False),
-    Column("now", "Retained now", "number", "B", sortable=False),
-    Column("change", "Change", "number", "B", sortable=False),
 )
-PATH_COLUMNS = (
-    Column("name", "From the root down", "sentence", sortable=False),
-    Column("before", "Retained before", "number", "B", sortable=False),
-    Column("now", "Retained now", "number", "B", sortable=False),
-    Column("change", "Change", "number", "B", sortable=False),
-)
+PATH_COLUMNS = (Column("name", "From the root down", "sentence", sortable=False), *_CHANGE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from playwright.sync_api import Route, expect
 
+from analysis.index.store import Index
 from explorer.models import Analysis, Dump, State, Team, Upload, User
 from tests.browser.conftest import Screen
 from tests.execution_builder import LOCKS_AT
@@ -37,6 +39,20 @@ DUMP_PAGES = (
     ("dump-crash", ""),
     ("dump-coverage", ""),
 )
+#: Pages that say more, or anything at all, where references were followed.
+GRAPH_PAGES = (
+    ("dump-overview", ""),
+    ("dump-types", ""),
+    ("dump-types", "?objects=live&columns=generations"),
+    ("dump-types", "?view=tree&at=System"),
+    ("dump-types", "?view=treemap&objects=dead"),
+    ("dump-retained", ""),
+    ("dump-retained", "?chart=treemap"),
+    ("dump-roots", ""),
+    ("dump-strings", ""),
+    ("dump-gc", ""),
+    ("dump-compare-choose", ""),
+)
 BOTH_WIDTHS = pytest.mark.parametrize("screen", [(1280, "light"), (390, "light")], indirect=True, ids=["wide", "narrow"])
 BOTH_THEMES = pytest.mark.parametrize("screen", [(1280, "light"), (1280, "dark")], indirect=True, ids=["light", "dark"])
 
@@ -60,6 +76,33 @@ def test_pages_fit_the_window_and_the_console_is_silent(screen: Screen, hostile:
     assert screen.complaints == []
 
 
+@pytest.fixture
+def graph_paths(real: Dump, index: Index, finalizer: Path, team: Team, alice: User) -> list[str]:
+    """Pages of a dump whose graph is known, and of its comparison with one that has a long name."""
+    long_name = f"{'very_' * 16}long.dmp"
+    other = analysed_dump(team, alice, long_name, lambda directory: Path(shutil.copytree(finalizer, directory)))
+    names = index.text("types", "name").all
+    types = [reverse("dump-type", args=[real.pk, names.index(name)]) for name in ("Free", "System.String", "Scenarios.Derived")]
+    comparisons = [reverse("dump-compare", args=pair) for pair in ((real.pk, other.pk), (other.pk, real.pk))]
+    return [*(reverse(name, args=[real.pk]) + query for name, query in GRAPH_PAGES), *types, *comparisons]
+
+
+@BOTH_WIDTHS
+def test_pages_about_what_is_alive_fit_the_window(screen: Screen, graph_paths: list[str], alice: User) -> None:
+    screen.sign_in(alice)
+    for path in graph_paths:
+        screen.go(path)
+        screen.wait_for_charts()
+        assert screen.overflow() <= 0, path
+    assert screen.complaints == []
+
+
+@BOTH_THEMES
+def test_pages_about_what_is_alive_are_accessible(screen: Screen, graph_paths: list[str], alice: User) -> None:
+    screen.sign_in(alice)
+    _check_with_axe(screen, graph_paths)
+
+
 @BOTH_THEMES
 def test_pages_are_accessible(screen: Screen, dump: Dump, team: Team, alice: User) -> None:
     Analysis.objects.create(dump=received_dump(team, alice, "running.dmp"), state=State.RUNNING, stage="heap", fraction=0.3)
@@ -67,7 +110,11 @@ def test_pages_are_accessible(screen: Screen, dump: Dump, team: Team, alice: Use
     Analysis.objects.create(dump=failed, state=State.FAILED, error_what="The file ends early.", error_remedy="Copy it again.")
     screen.sign_in(alice)
     others = ["/", "/upload", "/team", "/account", "/account/password", failed.get_absolute_url()]
-    for path in [*others, *paths_of(dump)]:
+    _check_with_axe(screen, [*others, *paths_of(dump)])
+
+
+def _check_with_axe(screen: Screen, paths: list[str]) -> None:
+    for path in paths:
         screen.go(path)
         screen.wait_for_charts()
         found = Axe().run(screen.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
