@@ -94,4 +94,4 @@ def verdict(cards: list[FindingCard], index: Index) -> list[Piece]:
     passed = len(index.facts("findings").get("passed", []))
     if not passed:
         return []
-    return [Piece(f"None of the {passed} rules found anything wrong with the threads of this process.")]
+    return [Piece(f"None of the {passed} rules found anything wrong with this process.")]

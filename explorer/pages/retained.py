@@ -27,8 +27,6 @@ _FRAMEWORK = ("System.", "Microsoft.", "Internal.", "Interop.")
 _MOST_BRANCHES = 40
 #: An object that retains this share of the live heap is worth the first sentence.
 _STANDS_OUT = 0.05
-#: Holders of less than this share are left off the overview, but for the first ones.
-_WORTH_A_ROW, _FIRST_HOLDERS = 0.01, 3
 
 BIGGEST_COLUMNS = (
     Column("object", "Object", "text", sortable=False),
@@ -38,11 +36,12 @@ BIGGEST_COLUMNS = (
     Column("share", "Share", "share", "% of live heap", sortable=False, exported=False),
 )
 HOLDER_COLUMNS = (
-    Column("root", "Holder", "text", sortable=False),
-    Column("kind", "Kind", "text", sortable=False),
-    Column("object", "Refers to", "text", sortable=False),
-    Column("retained", "Retained", "bytes", "B", "What this holder alone keeps alive", sortable=False),
+    Column("object", "Object", "text", sortable=False),
+    Column("root", "Held by", "text", sortable=False),
+    Column("retained", "Retained", "bytes", "B", "What would be free without the object", sortable=False),
     Column("share", "Share", "share", "% of live heap", sortable=False, exported=False),
+    Column("kind", "Kind", "text", sortable=False),
+    Column("others", "By others too", "flag", about="More than this one root keeps it alive", sortable=False),
 )
 ROOT_COLUMNS = (
     Column("root", "Root", "text"),
@@ -220,28 +219,23 @@ def _retained(graph: Graph, nodes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int
     return sizes
 
 
-def holder(graph: Graph, references: References, row: int) -> tuple[Piece, bool]:
+def holder(graph: Graph, row: int) -> tuple[int, bool]:
     """The root that a shortest path to a live object begins at, and whether that one alone keeps the object alive."""
     node = next(node for node in graph.root_path(row) if graph.node(node).table == "roots")
-    return references.root(node - graph.objects), node in graph.dominators(row)
+    return node - graph.objects, node in graph.dominators(row)
 
 
-def outermost_rows(objects: Objects, references: References, most: int, live_bytes: int) -> list[Mapping[str, Any]]:
-    """The objects that hang on roots and retain most, each with what holds it; small ones only to fill the beginning."""
-    rows = list[Mapping[str, Any]]()
+def top_holders(objects: Objects, references: References, most: int, live_bytes: int) -> list[Mapping[str, Any]]:
+    """What hangs on the roots and retains most, each object with a root that holds it.
+
+    Objects, not roots: a root counts only for what it alone keeps alive, and a leak that two roots hold would be missed.
+    """
+    rows = []
     for found in biggest_objects(objects, most, live_bytes, outermost=True):
-        if len(rows) >= _FIRST_HOLDERS and found["retained"] < _WORTH_A_ROW * live_bytes:
-            break
-        root, alone = holder(objects.graph, references, found["row"])
-        rows.append({**found, "piece": references.object(found["row"]), "root": root, "alone": alone})
+        root, alone = holder(objects.graph, found["row"])
+        piece, kind = references.root(root), ROOT_KINDS[int(objects.index.column("roots", "kind")[root])]
+        rows.append({**found, "root": Link(piece.text, piece.url), "kind": kind, "others": not alone})
     return rows
-
-
-def top_holders(index: Index, references: References, objects: Objects, most: int, live_bytes: int) -> list[Mapping[str, Any]]:
-    """Roots that alone keep most alive. A root counts for what its object retains when it is the only one that holds it."""
-    retained = index.column("roots", "retained").astype(np.int64)
-    order = [row for row in np.argsort(-retained, kind="stable")[:most].tolist() if retained[row]]
-    return [_root_row(index, references, objects, row, live_bytes) for row in order]
 
 
 def _root_row(index: Index, references: References, objects: Objects, row: int, live_bytes: int) -> dict[str, Any]:
@@ -306,7 +300,7 @@ def headline(index: Index, references: References, graph: Graph, biggest: list[M
     return [
         *pieces, references.object(row), Piece(f" alone retains {readable_bytes(retained)} of it, "),
         Piece(f"{percent(retained, live)} %; it is kept alive by "),
-        holder(graph, references, row)[0], Piece("."),
+        references.root(holder(graph, row)[0]), Piece("."),
     ]  # fmt: skip
 
 

@@ -24,13 +24,15 @@ from explorer.pages import threads as thread_rows
 from explorer.pages.findings import finding_cards, rule_lines, verdict
 from explorer.pages.garbage_collector import generation_rows
 from explorer.pages.objects import Objects
-from explorer.pages.retained import outermost_rows
+from explorer.pages.retained import top_holders
 from explorer.pages.types import LIVE, catalogue, type_rows_at
 from explorer.permissions import can_analyse, can_delete
 from explorer.progress import progress_of
 from explorer.views.dump_page import DumpPage, finished_analysis, frame_of, page_of, with_index
 
 _TYPES_ON_OVERVIEW, _HOLDERS_ON_OVERVIEW = 12, 8
+#: Holders of less than this share of the live heap are left off, but for the first ones.
+_WORTH_A_ROW, _FIRST_HOLDERS = 0.01, 3
 _SECTORS_ON_OVERVIEW = 180
 _FINDINGS_ON_OVERVIEW, _STACK_LINES_ON_OVERVIEW = 6, 14
 
@@ -99,7 +101,8 @@ def _holders(page: DumpPage) -> list[Mapping[str, Any]]:
     if not objects.graph.built:
         return []
     live = int(page.index.facts("retention")["live"]["bytes"])
-    return outermost_rows(objects, page.references, _HOLDERS_ON_OVERVIEW, live)
+    rows = top_holders(objects, page.references, _HOLDERS_ON_OVERVIEW, live)
+    return [row for place, row in enumerate(rows) if place < _FIRST_HOLDERS or row["retained"] >= _WORTH_A_ROW * live]
 
 
 def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> HttpResponse:

@@ -23,7 +23,7 @@ from explorer.services.reveals import reveal_object
 from explorer.views.dump_page import DumpPage, with_index
 
 _ADDRESS = re.compile("(0[xX])?[0-9a-fA-F]{1,16}")
-_MOST_DOMINATED, _MOST_BIGGEST = 100, 30
+_MOST_DOMINATED, _MOST_BIGGEST = 100, 20
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def retention(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     )  # fmt: skip
     holders = Table(
         "holders", "Top holders", retained.HOLDER_COLUMNS, Query.unpaged(_MOST_BIGGEST),
-        ListedRows(retained.top_holders(page.index, page.references, objects, _MOST_BIGGEST, tree.live_bytes)),
-        "No root keeps anything alive that no other root holds too.", "holders",
+        ListedRows(retained.top_holders(objects, page.references, _MOST_BIGGEST, tree.live_bytes)),
+        "Nothing is alive.", "holders",
     )  # fmt: skip
     if file := export_response(request, page.file_name, biggest, holders):
         return file
