@@ -73,7 +73,9 @@ def _program(memory: Memory, info: TypeInfo) -> tuple[int, list[tuple[int, int]]
 def _repeated(memory: Memory, info: TypeInfo, items: int) -> list[tuple[int, int]]:
     at = info.method_table - 2 * _WORD
     start = memory.u64(at)
-    if start < _WORD or start > info.base_size or start & 7:
+    # An element may begin with fields that are no references: numbers, or structs without any.
+    behind_first_element = info.base_size - _WORD + info.component_size
+    if not _WORD <= start < behind_first_element or start & 7:
         raise Corrupt("references of elements that begin outside the array", where=f"method table {info.method_table:#x}")
     found = [(int(start), 0)]
     for item in range(items):
