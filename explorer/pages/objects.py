@@ -42,6 +42,18 @@ DOMINATED_COLUMNS = (
     Column("type_name", "Type", "name", sortable=False),
     Column("retained", "Retained", "bytes", "B", "What would be free without it", sortable=False),
 )
+ITEM_COLUMNS = (
+    Column("place", "Place", "id", sortable=False),
+    Column("key", "Key", "text", about="Keys that are values are not shown", sortable=False),
+    Column("item", "Item", "text", about="Items that are values are not shown", sortable=False),
+    Column("type_name", "Type of the item", "name", sortable=False),
+    Column("retained", "Retained", "bytes", "B", "What would be free without the item", sortable=False),
+)
+#: Names of the fields that hold the key and the item in an entry or node of a collection of the framework.
+_KEYS, _ITEMS = ("key", "_key"), ("value", "_value", "Value", "_element", "element", "item", "Item", "")
+_NEXT = "_next"
+#: Nodes of chained buckets that are looked at; a dictionary of more shows its first ones.
+_MOST_NODES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,50 @@ class Objects:
             "storage": None if column["storage"] == NOT_LIVE else self._references.object(column["storage"]),
         }
 
+    def items(self, row: int) -> list[tuple[int, int | None, int | None]]:
+        """Place, key and item (rows of objects, None for a value or null) of what a collection holds in its array."""
+        rows = self.index.column("collections", "object")
+        place = int(np.searchsorted(rows, row))
+        if place >= len(rows) or int(rows[place]) != row or not self.graph.built:
+            return []
+        storage = int(self.index.column("collections", "storage")[place])
+        if storage == NOT_LIVE:
+            return []
+        kind = COLLECTION_KINDS[int(self.index.column("collections", "kind")[place])]
+        entries: dict[int, dict[str, int]] = {}
+        for target, slot in zip(*(part[:_MOST_NODES].tolist() for part in self.graph.references(storage)), strict=True):
+            at, name = self._element(storage, slot)
+            entries.setdefault(at, {})[name.rpartition(".")[2]] = target
+        if kind in _CHAINED:
+            return self._chained([next(iter(one.values())) for one in entries.values()])
+        return [(at, _first(one, _KEYS), _first(one, _ITEMS)) for at, one in entries.items()]
+
+    def _chained(self, nodes: list[int]) -> list[tuple[int, int | None, int | None]]:
+        """Keys and items of nodes and of those behind them in the same bucket."""
+        found: list[tuple[int, int | None, int | None]] = []
+        for node in nodes:
+            following: int | None = node
+            while following is not None and len(found) < _MOST_NODES:
+                targets, slots = self.graph.references(following)
+                held = {
+                    self.field(following, slot): target for target, slot in zip(targets.tolist(), slots.tolist(), strict=True)
+                }
+                found.append((len(found), _first(held, _KEYS), _first(held, _ITEMS)))
+                following = held.get(_NEXT)
+        return found
+
+    def item_rows(self, items: list[tuple[int, int | None, int | None]]) -> list[Mapping[str, Any]]:
+        """Items as cells."""
+        return [
+            {
+                "place": str(place), "key": self.link(key) if key is not None else None,
+                "item": self.link(item) if item is not None else None,
+                "type_name": self.type_name(item) if item is not None else "",
+                "retained": self.graph.retained(item) if item is not None else None,
+            }
+            for place, key, item in items
+        ]  # fmt: skip
+
     def length(self, row: int) -> int | None:
         """Elements of an array, characters of a string; None for other objects."""
         kind = self.type_of(row)
@@ -129,13 +185,18 @@ class Objects:
         if slot == LOADER_ALLOCATOR:
             return "(loader allocator of its type)"
         kind = self.type_of(row)
-        element = int(self.index.column("types", "component_size")[kind])
-        if not element:
+        if not int(self.index.column("types", "component_size")[kind]):
             return slot_name(self.index, kind, slot * _WORD) or f"+0x{slot * _WORD:x}"
+        place, name = self._element(row, slot)
+        return f"[{place}].{name}" if name else f"[{place}]"
+
+    def _element(self, row: int, slot: int) -> tuple[int, str]:
+        """Which element of an array a word belongs to, and the field of that element."""
+        kind = self.type_of(row)
+        element = int(self.index.column("types", "component_size")[kind])
         base = int(self.index.column("types", "base_size")[kind]) - _WORD
         place, offset = divmod(slot * _WORD - base, max(element, _WORD))
-        name = slot_name(self.index, kind, offset)
-        return f"[{place}].{name}" if name else f"[{place}]"
+        return place, slot_name(self.index, kind, offset)
 
     def field_between(self, source: int, target: int) -> str:
         """The first field of one object that refers to another."""
@@ -202,6 +263,14 @@ class Objects:
             example = int(sources[np.flatnonzero(self.index.column("objects", "type")[sources] == kind)[0]])
             groups.append({"type": self._references.type(kind), "field": self.field_between(example, row), "count": count})
         return groups
+
+
+#: Kinds whose array holds buckets of nodes.
+_CHAINED = ("ConcurrentDictionary", "MemoryCache")
+
+
+def _first(held: Mapping[str, int], names: tuple[str, ...]) -> int | None:
+    return next((held[name] for name in names if name in held), None)
 
 
 class Held(Protocol):

@@ -93,6 +93,7 @@ def _object_tables(request: HttpRequest, objects: object_rows.Objects, row: int)
     references = objects.graph.references(row)[0]
     referrers = objects.graph.referrers(row)
     listed, total = objects.dominated_rows(row, _MOST_DOMINATED)
+    items = objects.items(row)
     chosen = request.GET.get("of", "")
 
     def table(name: str, caption: str, columns: tuple[Column, ...], rows: Rows, empty: str) -> Table:
@@ -106,6 +107,8 @@ def _object_tables(request: HttpRequest, objects: object_rows.Objects, row: int)
               _Sliced(len(references), lambda a, b: objects.reference_rows(row, a, b)), "It refers to no other object."),
         table("referrers", "Referrers", object_rows.REFERRER_COLUMNS,
               _Sliced(len(referrers), lambda a, b: objects.referrer_rows(row, a, b)), "No object refers to it."),
+        table("items", "Items", object_rows.ITEM_COLUMNS,
+              _Sliced(len(items), lambda a, b: objects.item_rows(items[a:b])), "Its items are values, or there are none."),
         Table("dominated", "Retains", object_rows.DOMINATED_COLUMNS, Query.unpaged(len(listed)), ListedRows(listed),
               "Nothing else would be free without it.", "objects",
               footnote=f", the biggest of {total:,}" if total > len(listed) else ""),

@@ -10,11 +10,14 @@ import plotly.graph_objects as figures
 import pytest
 from django.test import Client
 
+from analysis.index import DataClass
 from analysis.index.graph import Graph
 from analysis.index.retention import COLLECTION_KINDS, HANDLE_KINDS, ROOT_KINDS, STATIC
 from analysis.index.schema import DataClass
 from analysis.index.store import Index
 from explorer.models import Dump, Team, User
+from explorer.pages.objects import Objects
+from explorer.pages.references import References
 from explorer.pages.references import References
 from explorer.pages.retained import MergedDominators
 from tests.explorer.pages.visits import address, body_of
@@ -196,3 +199,18 @@ def test_the_collector_tells_its_handles_and_its_finalizer_queue(real: Dump, as_
 @pytest.mark.parametrize("name", PAGES)
 def test_strangers_learn_nothing(name: str, real: Dump, as_mallory: Client) -> None:
     assert as_mallory.get(address(real, name)).status_code == 404
+
+
+def test_a_collection_shows_its_keys_and_items(real: Dump, as_alice: Client, index: Index) -> None:
+    objects = Objects(index, References(index, real.pk, DataClass.D1_STRUCTURE))
+    kinds, counts = index.column("collections", "kind").tolist(), index.column("collections", "count").tolist()
+    items = [objects.items(row) for row in index.column("collections", "object").tolist()]
+    dictionary = COLLECTION_KINDS.index("Dictionary")
+    assert all(len(found) <= count for found, count in zip(items, counts, strict=True))
+    filled = [row for row, kind in enumerate(kinds) if kind == dictionary and items[row] and len(items[row]) == counts[row]]
+    assert len(filled) > 10
+    row = next(row for row in filled if all(part is not None for part in items[row][0]))
+    at = int(objects.addresses[int(index.column("collections", "object")[row])])
+    table = body_of(as_alice, address(real, "dump-object", f"{at:x}")).split('id="table-items"')[1].split("</section>")[0]
+    for part in items[row][0][1:]:
+        assert f"/objects/{int(objects.addresses[part]):x}" in table
