@@ -10,14 +10,12 @@ import plotly.graph_objects as figures
 import pytest
 from django.test import Client
 
-from analysis.index import DataClass
 from analysis.index.graph import Graph
 from analysis.index.retention import COLLECTION_KINDS, HANDLE_KINDS, ROOT_KINDS, STATIC
 from analysis.index.schema import DataClass
 from analysis.index.store import Index
 from explorer.models import Dump, Team, User
 from explorer.pages.objects import Objects
-from explorer.pages.references import References
 from explorer.pages.references import References
 from explorer.pages.retained import MergedDominators
 from tests.explorer.pages.visits import address, body_of
