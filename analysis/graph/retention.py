@@ -264,15 +264,22 @@ class Retention:
                 self.live_size[columns.type[row]] += np.uint64(more)
 
     def _partition_names(self) -> dict[str, list[str]]:
-        """Namespace and assembly of each type."""
-        types = self.dump.runtime.types
+        """Namespace and assembly of each type, and its load context where some can be unloaded."""
+        types, allocators = self.dump.runtime.types, self.roots.loader_allocators
         namespaces, assemblies = ["Free"], ["Free"]
         for method_table in self.walked.types.method_tables[1:]:
             name = types.name(method_table).split("<")[0].split("[")[0].split("+")[0]
             namespaces.append(name.rpartition(".")[0])
             module = types.info(method_table).module
             assemblies.append(module.assembly_name if module else "")
-        return {"namespace": namespaces, "assembly": assemblies}
+        names = {"namespace": namespaces, "assembly": assemblies}
+        if allocators:
+            of_types = [allocators.get(table, 0) for table in self.walked.types.method_tables]
+            inside = {
+                one: sorted({name for name, at in zip(assemblies, of_types, strict=True) if at == one}) for one in {*of_types}
+            }
+            names["load context"] = [f"{_listed(inside[one])} …{one & 0xFFFF:04x}" if one else "" for one in of_types]
+        return names
 
     def _merge(self) -> None:
         """Both trees from START down: whatever dominates a node lies on its shortest path and so before it in the order."""
@@ -303,3 +310,8 @@ class Retention:
         grouped = np.empty(firsts[-1], np.uint32)
         kernels.group_rows(above, firsts, grouped)
         return firsts[:-1], grouped
+
+
+def _listed(assemblies: list[str]) -> str:
+    """``Plugin and 2 more``: a context has no name of its own in the heap, its assemblies do."""
+    return assemblies[0] if len(assemblies) == 1 else f"{assemblies[0]} and {len(assemblies) - 1} more"

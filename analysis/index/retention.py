@@ -34,8 +34,8 @@ HANDLE_KINDS = (
 #: of an object of a collectible type to its loader allocator.
 DEPENDENT, LOADER_ALLOCATOR = 0xFFFFFFFF, 0xFFFFFFFE
 
-#: Values of ``groups.partition``.
-PARTITIONS = ("namespace", "assembly")
+#: Values of ``groups.partition``. Load contexts are there when some can be unloaded; "" is what no such context holds.
+PARTITIONS = ("namespace", "assembly", "load context")
 
 #: Values of ``collections.kind``.
 COLLECTION_KINDS = (
@@ -183,10 +183,14 @@ _MERGED = tuple(
 _CONTENTS = (
     Table(
         "groups",
-        "Namespaces and assemblies; the same figures for types stand in retained_types.",
+        "Namespaces, assemblies and load contexts; the same figures for types stand in retained_types.",
         (
             column("partition", "text", "entry of PARTITIONS"),
-            column("name", "text", "name of the namespace or assembly"),
+            column(
+                "name",
+                "text",
+                "name of the namespace or assembly; of a context its assemblies and the end of its loader allocator's address",
+            ),
             column("objects", "u8", "live objects", "objects"),
             column("size", "u8", "their shallow sizes", "bytes"),
             column("retained", "u8", "what would be free without all of them", "bytes"),

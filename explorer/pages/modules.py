@@ -17,6 +17,7 @@ MANAGED_COLUMNS = (
     Column("name", "Module", "text"),
     Column("version", "Version", "text"),
     Column("heap_size", "On the heap", "number", "B", "Bytes of heap objects of its types"),
+    Column("retained", "Retained", "number", "B", "What would be free without all objects of its assembly's types"),
     Column("types", "Types", "number", about="Types with objects on the heap"),
     Column(
         "lines",
@@ -35,6 +36,13 @@ MANAGED_COLUMNS = (
     Column("address", "Module structure", "hidden-address"),
 )
 
+CONTEXT_COLUMNS = (
+    Column("name", "Assemblies in it", "text", sortable=False),
+    Column("objects", "Live objects", "number", sortable=False),
+    Column("size", "Their size", "number", "B", sortable=False),
+    Column("retained", "Retained", "number", "B", "What would be free without all of them", sortable=False),
+)
+
 NATIVE_COLUMNS = (
     Column("name", "Module", "text"),
     Column("version", "Version", "text"),
@@ -46,8 +54,15 @@ NATIVE_COLUMNS = (
 
 
 def managed_rows(index: Index) -> list[dict[str, Any]]:
-    """Every managed module; a size or address of 0 is a missing value. The rows are kept: do not change them."""
-    return _rows(index, "modules")
+    """Every managed module; a size or address of 0 is a missing value."""
+    retained = {row["name"]: row["retained"] for row in _rows(index, "groups") if row["partition"] == "assembly"}
+    return [{**row, "retained": retained.get(row["assembly"])} for row in _rows(index, "modules")]
+
+
+def context_rows(index: Index) -> list[dict[str, Any]]:
+    """Load contexts that can be unloaded and hold live objects, those that retain most first."""
+    rows = [row for row in _rows(index, "groups") if row["partition"] == "load context" and row["name"]]
+    return sorted(rows, key=lambda row: -row["retained"])
 
 
 def with_lines(rows: list[dict[str, Any]], index: Index, uploaded: Container[str]) -> list[dict[str, Any]]:
@@ -76,8 +91,8 @@ def _rows(index: Index, table: str) -> list[dict[str, Any]]:
             columns[column.name] = index.column(table, column.name).tolist()
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     for row in rows:
-        for key in ("image_base", "size"):
-            row[key] = row.get(key) or None
+        if table != "groups":
+            row |= {key: row.get(key) or None for key in ("image_base", "size")}
     return rows
 
 

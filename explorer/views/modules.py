@@ -34,10 +34,13 @@ def modules(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         noun="modules",
         unfiltered_total=len(rows),
     )
-    if file := export_response(request, page.file_name, table):
+    found = [] if native else module_rows.context_rows(page.index)
+    contexts = Table("contexts", "Load contexts that can be unloaded", module_rows.CONTEXT_COLUMNS, Query.unpaged(len(found)),
+                     ListedRows(found), noun="contexts")  # fmt: skip
+    if file := export_response(request, page.file_name, table, contexts):
         return file
     counts = {"managed": page.index.rows["modules"], "native": page.index.rows["native_modules"]}
-    context = {"page": page, "frame": page.frame, "table": table, "native": native, "counts": counts}
+    context = {"page": page, "frame": page.frame, "table": table, "native": native, "counts": counts, "contexts": contexts}
     return render(request, "modules/modules.html", context)
 
 

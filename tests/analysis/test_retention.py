@@ -210,17 +210,31 @@ def test_dominators_are_certified(retention: Retention) -> None:
             assert not _live_without(retention, above)[row]
 
 
-def _live_without(retention: Retention, row: int) -> np.ndarray:
-    """Objects that are reached without one; static fields hold what they refer to themselves, as in the graph."""
+def test_what_load_contexts_retain_is_lost_without_them(retention: Retention) -> None:
+    """Where some can be unloaded: without all objects of a context nothing else is lost than it retains."""
+    if not retention.roots.loader_allocators:
+        assert "load context" not in retention.partitions
+        return
+    names, label_of_type, retained = retention.partitions["load context"]
+    size = retention.walked.columns.size
+    for label in [number for number, name in enumerate(names) if name][:_CERTIFIED]:
+        rows = np.flatnonzero((label_of_type[retention.walked.columns.type] == label) & retention.live)
+        lost = retention.live & ~_live_without(retention, *rows.tolist())
+        assert int(size[lost].sum(dtype=np.int64)) == int(retained[label])
+
+
+def _live_without(retention: Retention, *rows: int) -> np.ndarray:
+    """Objects that are reached without some; static fields hold what they refer to themselves, as in the graph."""
     offsets = retention.offsets
     parents, order = np.full(retention.start + 1, NOT_LIVE, np.uint32), np.zeros(retention.start + 1, np.uint32)
     edges = retention._edges_of_named_slots()
     changed = retention.targets.copy()
     changed[edges] = np.searchsorted(offsets, edges, "right").astype(np.uint32) - np.uint32(1)
-    changed[offsets[row] : offsets[row + 1]] = row
+    for row in rows:
+        changed[offsets[row] : offsets[row + 1]] = row
     kernels.search_breadth_first(offsets, changed, retention.start, parents, order)
     found = parents[: retention.objects] != NOT_LIVE
-    found[row] = False
+    found[list(rows)] = False
     return found
 
 
