@@ -19,6 +19,7 @@ _STATIC, _THREAD_LOCAL = 1 << 24, 1 << 25
 _OFFSET_MASK, _TYPE_SHIFT = (1 << 27) - 1, 27
 _CLASS = 0x12
 _MAXIMUM_STRUCT_DEPTH = 32
+_MAXIMUM_BASES = 256
 
 #: What the base size of a type counts besides its fields: the object header and the method table pointer.
 BOXED_HEADER_BYTES = 16
@@ -69,16 +70,21 @@ class FieldReader:
         self._packed = layout.contracts["RuntimeTypeSystem"] == 0
         self._list_at = layout.offset("EEClass", "FieldDescList")
         self._own: dict[int, tuple[Field, ...]] = {}
+        self._instance: dict[int, tuple[Field, ...]] = {}
+        self._described: dict[tuple[int, int], list[_FieldDesc]] = {}
         self._sizes: dict[int, int] = {}
         self._depth = 0
 
     def instance_fields(self, method_table: int) -> tuple[Field, ...]:
         """Instance fields, the base type's first. Raises Corrupt or MemoryFault when they cannot be read."""
         chain: list[int] = []
-        while method_table and len(chain) < 256:
+        while method_table and method_table not in self._instance and len(chain) < _MAXIMUM_BASES:
             chain.append(method_table)
             method_table = self._types.info(method_table).parent
-        return tuple(field for mt in reversed(chain) for field in self.own_fields(mt) if not field.is_static)
+        found = self._instance.get(method_table, ())
+        for derived in reversed(chain):
+            found = self._instance[derived] = (*found, *(field for field in self.own_fields(derived) if not field.is_static))
+        return found
 
     def static_fields(self, method_table: int) -> tuple[Field, ...]:
         """Static fields the type itself declares, thread statics included."""
@@ -119,15 +125,22 @@ class FieldReader:
         return tuple(found)
 
     def _descriptions(self, info: TypeInfo) -> list[_FieldDesc]:
-        instance, static = self._counts(info.ee_class)
-        inherited = self._counts(self._types.info(info.parent).ee_class)[0] if info.parent else 0
+        """Instantiations over classes share one EEClass, and what it says of fields."""
+        key = info.ee_class, self._types.info(info.parent).ee_class if info.parent else 0
+        if key not in self._described:
+            self._described[key] = self._read_descriptions(info, *key)
+        return self._described[key]
+
+    def _read_descriptions(self, info: TypeInfo, ee_class: int, above: int) -> list[_FieldDesc]:
+        instance, static = self._counts(ee_class)
+        inherited = self._counts(above)[0] if above else 0
         count = instance - inherited + static
         if not 0 <= count <= LIMITS.fields_per_type:
             raise Corrupt(f"{count:,} fields", where=f"method table {info.method_table:#x}")
         if not count:
             return []
         size = self._target.layout.types["FieldDesc"]["!"]
-        start = self._target.memory.pointer(info.ee_class + self._list_at)
+        start = self._target.memory.pointer(ee_class + self._list_at)
         raw = self._target.memory.read(start, size * count)
         found = []
         for row in range(count):
