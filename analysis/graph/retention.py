@@ -48,7 +48,8 @@ class Retention:
     """The graph of one dump and what follows from it. Construction does all the work; it takes a walked heap.
 
     ``parent``, ``dominator`` uint32[nodes] (NOT_LIVE: not reached) and ``retained`` uint64[nodes] in bytes run along all
-    nodes, ``live`` bool[objects] along objects. ``referrer_offsets`` and ``referrers`` are the graph reversed, objects only.
+    nodes, ``live`` bool[objects], ``depth`` uint32[objects] (hops from a root; 0: not live) and ``first_root`` uint32[objects]
+    (the node of that root) along objects. ``referrer_offsets`` and ``referrers`` are the graph reversed, objects only.
     ``type_retained`` uint64[types]; ``exact`` is false when sets of groups had to be cut. ``seconds``: stage -> time.
     """
 
@@ -282,8 +283,11 @@ class Retention:
         return names
 
     def _merge(self) -> None:
-        """Both trees from START down: whatever dominates a node lies on its shortest path and so before it in the order."""
+        """Both trees from START down: whatever dominates a node lies on its shortest path and so before it in the order.
+        Of each object how deep it lies, and below which root."""
         labels, size, beyond = self._labels(), self.walked.columns.size, self.oversize
+        self.depth, self.first_root = np.zeros(self.objects, np.uint32), np.full(self.objects, NOT_LIVE, np.uint32)
+        kernels.measure_paths(self._order, self.parent, self.objects, self.start, self.depth, self.first_root)
         self.merged_paths: MergedTree = merge_tree(self._order, self.parent, labels, size, beyond)
         self.merged_dominators: MergedTree = merge_tree(self._order, self.dominator, labels, size, beyond)
         del self._order

@@ -63,13 +63,34 @@ class Graph:
         """The immediate dominator of a node; None at START and for what is not live."""
         return self._above(node, "dominator")
 
-    def root_path(self, row: int) -> list[int]:
-        """Nodes of a shortest path to an object, from its group of roots down to the object; empty when it is not live."""
-        return self._chain(row, "parent")
+    def root_path(self, row: int, most: int) -> tuple[list[int], int]:
+        """Nodes of a shortest path to an object, from its group of roots down to the object, and how many objects in its
+        middle are left out: of a path of more than ``most`` objects the first one and the last ones are there."""
+        depth = int(self.index.column("retention", "depth")[row])
+        if not depth:
+            return [], 0
+        root = int(self.index.column("retention", "root")[row])
+        parents, path = self.index.column("retention", "parent"), [row]
+        for _ in range(min(depth, most) - 1):
+            path.append(int(parents[path[-1]]))
+        if depth > most:
+            path[-1] = int(self.index.column("roots", "object")[root])
+        group = self.objects + self.roots + int(self.index.column("roots", "group")[root])
+        return [group, self.objects + root, *path[::-1]], max(0, depth - most)
 
-    def dominators(self, row: int) -> list[int]:
-        """All dominators of an object from the outermost (without START) down to the object; empty when it is not live."""
-        return self._chain(row, "dominator")
+    def nearest_root(self, row: int) -> int | None:
+        """Row of roots at which a shortest path to an object begins; None when it is not live."""
+        root = int(self.index.column("retention", "root")[row])
+        return None if root == NOT_LIVE else root
+
+    def dominators(self, row: int, most: int) -> list[int]:
+        """The ``most`` innermost dominators of an object (without START), down to the object; empty when it is not live."""
+        chain: list[int] = []
+        node: int | None = row if self._above(row, "dominator") is not None else None
+        while node is not None and node != self.start and len(chain) < most:
+            chain.append(node)
+            node = self._above(node, "dominator")
+        return chain[::-1]
 
     def retained(self, node: int) -> int:
         """Bytes that would be free without the node; of START all live bytes."""
@@ -90,11 +111,3 @@ class Graph:
         if node < self.objects + self.roots:
             return self.objects + self.roots + int(self.index.column("roots", "group")[node - self.objects])
         return self.start if node < self.start else None
-
-    def _chain(self, row: int, column: str) -> list[int]:
-        chain: list[int] = []
-        node: int | None = row if self._above(row, column) is not None else None
-        while node is not None and node != self.start:
-            chain.append(node)
-            node = self._above(node, column)
-        return chain[::-1]

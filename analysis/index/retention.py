@@ -75,6 +75,8 @@ _GRAPH = (
             column("parent", "u4", "node before it on a shortest path from START, or NOT_LIVE"),
             column("dominator", "u4", "node without which it would be unreachable, or NOT_LIVE"),
             column("retained", "u8", "shallow sizes of all it dominates and its own; 0 when not live", "bytes"),
+            column("depth", "u4", "hops from the root on that path, 1 for what a root refers to itself; 0 when not live", "hops"),
+            column("root", "u4", "row of roots at which the path begins, or NOT_LIVE"),
         ),
     ),
     Table(

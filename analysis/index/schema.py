@@ -23,7 +23,7 @@ from analysis.index.retention import RETENTION_FACTS, RETENTION_TABLES
 
 __all__ = ["FACTS", "GENERATIONS", "SCHEMA_VERSION", "TABLES", "Column", "DataClass", "Table"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: The order of the second axis of ``count_by_generation`` and ``size_by_generation``, and the value of ``objects.generation``.
 GENERATIONS = ("Generation0", "Generation1", "Generation2", "Large", "Pinned", "Frozen")

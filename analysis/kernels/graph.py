@@ -70,6 +70,23 @@ def search_breadth_first(offsets, targets, start, parents, order):
 
 
 @kernel
+def measure_paths(order, parents, first, last, depths, roots):
+    """Along the order of a breadth-first search: depths uint32[first], hops from the root to each object, the root's own is 1;
+    roots uint32[first], the node ``first`` … ``last`` (not included) at which the path of each object begins."""
+    for place in range(order.size):
+        if place + _FAR < order.size:
+            prefetch(parents, np.int64(order[place + _FAR]))
+        node = order[place]
+        if node >= first:
+            continue
+        above = parents[node]
+        if above >= first:
+            depths[node], roots[node] = 1, above
+        else:
+            depths[node], roots[node] = depths[above] + 1, roots[above]
+
+
+@kernel
 def number_depth_first(offsets, targets, start, numbers, nodes, parents, finished):
     """Preorder and postorder of a depth-first search; how many nodes are reached.
 

@@ -24,7 +24,8 @@ def write_retention(writer: IndexWriter, retention: Retention) -> None:
     writer.table("referrers", {"source": retention.referrers})
     writer.table("retention", {
         "parent": retention.parent[:objects], "dominator": retention.dominator[:objects],
-        "retained": retention.retained[:objects],
+        "retained": retention.retained[:objects], "depth": retention.depth,
+        "root": np.where(retention.first_root == NOT_LIVE, NOT_LIVE, retention.first_root - np.uint32(objects)),
     })  # fmt: skip
     offsets, grouped = retention.dominated()
     writer.table("dominated_offsets", {"first": offsets})

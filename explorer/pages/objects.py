@@ -23,6 +23,8 @@ _ARRAY_HEADER = 16
 #: Referrers that are grouped; of an object with more the first ones stand for all.
 _MOST_GROUPED = 20_000
 _MOST_IN_PATH = 60
+#: Of an object deep in a chain no more dominators are looked for on its path.
+_MOST_DOMINATORS = 2_000
 
 REFERENCE_COLUMNS = (
     Column("field", "Field", "code", sortable=False),
@@ -207,14 +209,12 @@ class Objects:
     def root_path(self, row: int) -> tuple[list[Hop], int]:
         """A shortest path from a root down to the object, and how many hops in its middle are left out."""
         graph = self.graph
-        nodes = graph.root_path(row)
-        above = set(graph.dominators(row)) if len(nodes) <= 10_000 else set()
-        left_out = max(0, len(nodes) - _MOST_IN_PATH)
-        kept = nodes if not left_out else [*nodes[: _MOST_IN_PATH // 2], *nodes[-_MOST_IN_PATH // 2 :]]
+        nodes, left_out = graph.root_path(row, _MOST_IN_PATH)
+        above = set(graph.dominators(row, _MOST_DOMINATORS))
         hops = []
-        for place, node in enumerate(kept):
+        for place, node in enumerate(nodes):
             found = graph.node(node)
-            before = kept[place - 1] if place else None
+            before = nodes[place - 1] if place else None
             through = self.field_between(before, node) if before is not None and before < graph.objects > node else ""
             piece = {
                 "objects": self._references.object, "roots": self._references.root, "root_groups": self._references.root_group,

@@ -25,6 +25,8 @@ from explorer.pages.tables import Column, Link
 
 _FRAMEWORK = ("System.", "Microsoft.", "Internal.", "Interop.")
 _MOST_BRANCHES = 40
+#: Of an object deep in a chain no more dominators are looked at.
+_MOST_DOMINATORS = 100_000
 #: An object that retains this share of the live heap is worth the first sentence.
 _STANDS_OUT = 0.05
 
@@ -221,8 +223,8 @@ def _retained(graph: Graph, nodes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int
 
 def holder(graph: Graph, row: int) -> tuple[int, bool]:
     """The root that a shortest path to a live object begins at, and whether that one alone keeps the object alive."""
-    node = next(node for node in graph.root_path(row) if graph.node(node).table == "roots")
-    return node - graph.objects, node in graph.dominators(row)
+    root = graph.nearest_root(row) or 0
+    return root, graph.objects + root in graph.dominators(row, _MOST_DOMINATORS)
 
 
 def top_holders(objects: Objects, references: References, most: int, live_bytes: int) -> list[Mapping[str, Any]]:

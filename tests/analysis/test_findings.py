@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from analysis.dump import Dump
@@ -17,7 +18,7 @@ from analysis.index.store import Index, open_index
 from analysis.insight.execution import Execution
 from analysis.insight.findings import Diagnosis, Finding, NotApplicable, Rule, Severity, diagnose, listed, thread
 from analysis.insight.merged_stacks import merge_stacks
-from analysis.insight.rules import RULES, orphaned_lock, piled_threads, sync_over_async
+from analysis.insight.rules import RULES, orphaned_lock, piled_threads, retained_memory, sync_over_async
 from analysis.insight.wait_graph import WaitGraph
 from analysis.insight.waits.parts import Certainty, Lock, Wait
 from analysis.limits import LIMITS
@@ -71,6 +72,20 @@ def test_rules_fire_where_they_must_and_nowhere_else(dump: Dump, reference: Any,
     fired = {rule.name for rule, _ in diagnosis.found}
     assert {rule.name for rule, _ in diagnosis.passed} == {rule.name for rule in RULES} - fired - without_heap
     assert all(words for _, words in diagnosis.passed)
+
+
+def test_a_list_of_many_nodes_is_an_accumulation() -> None:
+    """Each node holds the next one alone: nothing falls apart into children, and still it grows."""
+    nodes = 3_000
+    offsets = np.array([*range(nodes), nodes - 1, nodes], np.uint32)
+    retention = SimpleNamespace(
+        objects=nodes, start=nodes, retained=np.append(np.arange(nodes, 0, -1) * 1000, nodes * 1000),
+        dominated=lambda: (offsets, np.array([*range(1, nodes), 0], np.uint32)),
+        walked=SimpleNamespace(columns=SimpleNamespace(type=np.ones(nodes, int)), types=SimpleNamespace(component_size=[0, 0])),
+        live_count=np.array([[0], [nodes]]),
+    )  # fmt: skip
+    (found,) = retained_memory.find_accumulations(cast(Retention, retention), 1_000_000)
+    assert (found.holder, found.collection, found.type, found.count, found.retained) == (0, 0, 1, nodes, nodes * 1000)
 
 
 def _index_of(name: str, directory: Path) -> Index | None:

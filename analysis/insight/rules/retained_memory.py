@@ -22,7 +22,7 @@ from analysis.insight.findings import (
     root,
 )  # fmt: skip
 from analysis.insight.findings import thread as thread_reference
-from analysis.insight.live_objects import graph_of, live_bytes
+from analysis.insight.live_objects import graph_of, live_bytes, most_common
 from analysis.insight.waits.parts import Certainty
 
 #: Below this nobody's process dies of it, and start-up caches of the framework are as large.
@@ -34,6 +34,8 @@ _FEWEST = 500
 _IN_CHILDREN = 0.5
 _MOST = 3
 _DEEPEST = 1000
+#: What lies deeper than this is in a chain, and chains are told.
+_DEEPEST_TOLD = 100_000
 #: What types of the framework that accumulate tell.
 _CAUSES = {
     "System.Threading.Timer": " They are timers that were never disposed.",
@@ -81,17 +83,31 @@ def find_accumulations(retention: Retention, least: int) -> Iterator[Accumulatio
     holders = [node for node in objects if int(retention.retained[node]) >= least]
     for holder in sorted(holders, key=lambda node: -int(retention.retained[node])):
         point = collection = holder
+        passed: list[int] = []
         for _ in range(_DEEPEST):
             children = grouped[offsets[point] : offsets[point + 1]]
             sizes = retention.retained[children]
             if not len(children) or int(sizes.max()) < least * _IN_CHILDREN:
                 break
+            passed.append(point)
             point = int(children[int(sizes.argmax())])
             # A collection is called by its own name, not by that of the array in it.
             collection = collection if _is_array(retention, point) else point
-        found = _accumulated(retention, holder, collection, grouped[offsets[point] : offsets[point + 1]])
+        found = _chained(retention, holder, passed) if len(passed) == _DEEPEST else None
+        found = found or _accumulated(retention, holder, collection, grouped[offsets[point] : offsets[point + 1]])
         if found:
             yield found
+
+
+def _chained(retention: Retention, holder: int, passed: list[int]) -> Accumulation | None:
+    """A list of nodes of one type, each of which holds the next one: it does not fall apart, however long it is."""
+    kinds = retention.walked.columns.type[passed]
+    kind, count = most_common(kinds)
+    if count < _FEWEST:
+        return None
+    first = passed[int(np.flatnonzero(kinds == kind)[0])]
+    # All live objects of the type: how many of them are in this chain only a walk to its end would tell.
+    return Accumulation(holder, first, int(retention.retained[first]), kind, int(retention.live_count[kind].sum()))
 
 
 def told_of(retention: Retention) -> Callable[[int], bool]:
@@ -101,11 +117,11 @@ def told_of(retention: Retention) -> Callable[[int], bool]:
 
     def told(row: int) -> bool:
         node = row
-        while node < retention.objects:
-            if node in collections:
-                return True
+        for _ in range(_DEEPEST_TOLD):
+            if node in collections or node >= retention.objects:
+                return node in collections
             node = int(retention.dominator[node])
-        return False
+        return True
 
     return told
 
@@ -156,13 +172,10 @@ def _outermost(found: Accumulation) -> tuple[Evidence, ...]:
 
 def held_by(retention: Retention, holder: int) -> tuple[Sentence, tuple[Evidence, ...]]:
     """The root at the end of the shortest path, in words."""
-    node, hops = holder, 0
-    while node < retention.objects:
-        node, hops = int(retention.parent[node]), hops + 1
-    row = node - retention.objects
+    row = int(retention.first_root[holder]) - retention.objects
     slot = retention.resolved.roots[row]
     group = retention.resolved.groups[int(retention.resolved.group[row])]
-    way = "in" if hops == 1 else "reached from"
+    way = "in" if retention.depth[holder] == 1 else "reached from"
     if slot.kind == STATIC:
         return (f" {way} the static field ", root(row)), (Evidence("keeps it alive", root(row)),)
     if slot.kind == THREAD_STATIC:

@@ -19,7 +19,7 @@ from explorer.pages.references import Piece
 
 _POINTER = 8
 #: How long one command may follow references; what it found until then is told as a lower bound.
-_SECONDS = 3.0
+_SECONDS = 2.0
 _MOST_ROOTS = 20
 #: Of a longer way its beginning and its end are shown.
 _MOST_HOPS = 40
@@ -178,59 +178,70 @@ def _gcroot(session: Session, arguments: Arguments) -> Iterator[Line]:
     if graph.parent(row) is None:
         yield line("Found 0 unique roots: nothing keeps it alive.")
         return
-    following, cut = _ancestors(session, row)
-    held = np.asarray(session.index.column("roots", "object")).astype(np.int64)
-    found = [root for root in np.flatnonzero(np.isin(held, np.fromiter(following, np.int64))).tolist()]
-    if cut and not found:
-        found = [next(graph.node(node).row for node in graph.root_path(row) if graph.node(node).table == "roots")]
+    found = _ways(session, row)
+    if found is None:
+        nodes, left_out = graph.root_path(row, _MOST_HOPS)
+        yield from _shown(session, [([node for node in nodes if node < graph.objects], left_out, nodes[1] - graph.objects)])
+        yield line("At least 1 root: there is more above it than can be followed, so only the nearest one is shown.")
+        return
     most = session.most if arguments.has("all") else _MOST_ROOTS
-    paths = sorted(((_way(session, int(held[root]), row, following), root) for root in found), key=lambda one: len(one[0]))
+    yield from _shown(session, found[:most])
+    rest = f", the {most} with the shortest way shown; -all shows more" if len(found) > most else ""
+    yield line(f"Found {len(found):,} {'roots' if len(found) != 1 else 'root'}{rest}.")
+
+
+#: Objects from the one a root refers to down to the one asked for, how many behind the first are left out, and the root.
+_Way = tuple[list[int], int, int]
+
+
+def _ways(session: Session, row: int) -> list[_Way] | None:
+    """A shortest way from every root that leads to an object, the shortest first; None when there is too much above it."""
+    following = _ancestors(session, row)
+    if following is None:
+        return None
+    held = np.asarray(session.index.column("roots", "object")).astype(np.int64)
+    found: list[_Way] = []
+    for root in np.flatnonzero(np.isin(held, np.fromiter(following, np.int64))).tolist():
+        way = [int(held[root])]
+        while way[-1] != row:
+            way.append(following[way[-1]])
+        left_out = max(0, len(way) - _MOST_HOPS)
+        found.append(([way[0], *way[1 + left_out :]], left_out, root))
+    return sorted(found, key=lambda one: len(one[0]) + one[1])
+
+
+def _shown(session: Session, ways: list[_Way]) -> Iterator[Line]:
     title = ""
-    for way, root in paths[:most]:
+    for way, left_out, root in ways:
         section, place = _root(session, root)
         if section != title:
             yield line(section)
             title = section
         yield line("    ", *place)
-        left_out = len(way) - _MOST_HOPS
         for number, hop in enumerate(way):
-            if number < _MOST_HOPS // 2 or number >= _MOST_HOPS // 2 + left_out:
-                yield line("          -> ", session.address(hop), "     ", session.type_name(session.objects.type_of(hop)))
-            elif number == _MOST_HOPS // 2:
+            if number == 1 and left_out:
                 yield line(f"          … {left_out:,} more")
+            yield line("          -> ", session.address(hop), "     ", session.type_name(session.objects.type_of(hop)))
         yield line()
-    rest = f", the {most} with the shortest way shown; -all shows more" if len(found) > most else ""
-    bound = "At least " if cut else "Found "
-    yield line(f"{bound}{len(found):,} {'roots' if len(found) != 1 else 'root'}{rest}.")
 
 
-def _ancestors(session: Session, row: int) -> tuple[dict[int, int], bool]:
-    """Live objects from which the object can be reached, nearest first, with the next object on a shortest way to it; and
-    whether time ran out before all were found."""
+def _ancestors(session: Session, row: int) -> dict[int, int] | None:
+    """Live objects from which the object can be reached, nearest first, with the next object on a shortest way to it; None
+    when time ran out before all were found."""
     parents = session.index.column("retention", "parent")
     following = {row: row}
-    level, until = np.array([row]), time.monotonic() + _SECONDS
-    while len(level):
+    level, until = [row], time.monotonic() + _SECONDS
+    while level:
         if time.monotonic() > until:
-            return following, True
+            return None
         nearer = []
-        for one in level.tolist():
+        for one in level:
             for source in session.objects.graph.referrers(one).tolist():
                 if source not in following and parents[source] != NOT_LIVE:
                     following[source] = one
                     nearer.append(source)
-        level = np.array(nearer, np.int64)
-    return following, False
-
-
-def _way(session: Session, first: int, last: int, following: dict[int, int]) -> list[int]:
-    """Objects from the one a root refers to down to the one asked for."""
-    if first not in following:
-        return [node for node in session.objects.graph.root_path(last) if node < session.objects.graph.objects]
-    way = [first]
-    while way[-1] != last:
-        way.append(following[way[-1]])
-    return way
+        level = nearer
+    return following
 
 
 def _root(session: Session, root: int) -> tuple[str, list[Cell]]:
