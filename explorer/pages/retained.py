@@ -42,8 +42,8 @@ HOLDER_COLUMNS = (
     Column("root", "Held by", "text", sortable=False),
     Column("retained", "Retained", "bytes", "B", "What would be free without the object", sortable=False),
     Column("share", "Share", "share", "% of live heap", sortable=False, exported=False),
-    Column("kind", "Kind", "text", sortable=False),
-    Column("others", "By others too", "flag", about="More than this one root keeps it alive", sortable=False),
+    Column("kind", "Kind", "text", about="and others: more than this one root keeps the object alive", sortable=False),
+    Column("others", "By others too", "hidden"),
 )
 ROOT_COLUMNS = (
     Column("root", "Root", "text"),
@@ -236,7 +236,8 @@ def top_holders(objects: Objects, references: References, most: int, live_bytes:
     for found in biggest_objects(objects, most, live_bytes, outermost=True):
         root, alone = holder(objects.graph, found["row"])
         piece, kind = references.root(root), ROOT_KINDS[int(objects.index.column("roots", "kind")[root])]
-        rows.append({**found, "root": Link(piece.text, piece.url), "kind": kind, "others": not alone})
+        words = kind if alone else f"{kind} and others"
+        rows.append({**found, "root": Link(piece.text, piece.url), "kind": words, "others": not alone})
     return rows
 
 
