@@ -63,16 +63,17 @@ class NamespaceTree:
         The index knows it of each namespace without those below it. Retained sizes overlap and cannot be added up,
         so that it holds for a branch only where all its live objects are those of the namespace itself.
         """
-        objects, retained = _groups(index).get(namespace, (0, 0))
+        objects, retained = group_sums(index, "namespace").get(namespace, (0, 0))
         return retained if objects == self.live_count[namespace] else None
 
 
-@lru_cache(maxsize=12)
-def _groups(index: Index) -> dict[str, tuple[int, int]]:
-    """Live objects of each namespace and what they retain."""
-    rows = zip(*(index.text("groups", name).all for name in ("partition", "name")),
-               *(index.column("groups", name).tolist() for name in ("objects", "retained")), strict=True)  # fmt: skip
-    return {name: (objects, retained) for partition, name, objects, retained in rows if partition == "namespace"}
+@lru_cache(maxsize=24)
+def group_sums(index: Index, partition: str) -> dict[str, tuple[int, int]]:
+    """Live objects of each namespace or assembly, and what they retain together."""
+    texts = (index.text("groups", name).all for name in ("partition", "name"))
+    numbers = (index.column("groups", name).tolist() for name in ("objects", "retained"))
+    rows = zip(*texts, *numbers, strict=True)
+    return {name: (objects, retained) for of, name, objects, retained in rows if of == partition}
 
 
 def _above(path: str, points: int) -> str:

@@ -1,4 +1,4 @@
-"""Types: flat, by namespace and as a treemap; and one type with its fields and instances."""
+"""Types: flat, by namespace, by assembly and as a treemap; and one type with its fields and instances."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from django.views.decorators.http import require_GET
 from explorer import charts
 from explorer.exports import export_response
 from explorer.pages import instances, sizes
+from explorer.pages.assemblies import assembly_columns, assembly_rows
 from explorer.pages.generations import BY_SLUG
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
-from explorer.pages.tables import ListedRows, Query, Table, allowed_columns
+from explorer.pages.tables import ListedRows, Query, Table, allowed_columns, sorted_rows
 from explorer.pages.type_list import TypeRows, type_columns
 from explorer.pages.type_retention import type_retention
 from explorer.pages.types import DEAD, LIVE, TypeCatalogue, TypeFilter, catalogue, type_rows_at
@@ -34,7 +35,7 @@ _DEEPEST_LEVEL = 15
 def types(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     """The list of types in the view that the URL names."""
     found = catalogue(page.index)
-    draw = {"tree": _tree, "treemap": _treemap}.get(request.GET.get("view", ""), _flat)
+    draw = {"tree": _tree, "assemblies": _assemblies, "treemap": _treemap}.get(request.GET.get("view", ""), _flat)
     return draw(request, page, found)
 
 
@@ -117,6 +118,16 @@ def _held(found: TypeCatalogue, size: int, live: int, retained: int | None, free
     if free:
         return {"live": None, "retained": None, "share": None}
     return {"live": live, "retained": retained, "share": (live, found.live_size)}
+
+
+def _assemblies(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpResponseBase:
+    columns = assembly_columns(found)
+    query = Query.read(request.GET.dict(), columns, "-retained" if found.has_graph else "-size")
+    rows = ListedRows(sorted_rows(assembly_rows(found), query))
+    table = Table("assemblies", "Types by assembly", columns, query, rows, "No types on this heap.", "assemblies")
+    if file := export_response(request, page.file_name, table):
+        return file
+    return _render(request, page, found, "heap/assemblies.html", {"view": "assemblies", "table": table})
 
 
 def _treemap(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpResponse:

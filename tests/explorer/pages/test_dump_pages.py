@@ -54,7 +54,7 @@ def test_every_page_draws_every_kind_of_index(name: str, build, team: Team, alic
     assert "default-src 'none'" in response["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("view", ["tree", "treemap"])
+@pytest.mark.parametrize("view", ["tree", "assemblies", "treemap"])
 @pytest.mark.parametrize("build", [small_index, mini_index, hostile_index])
 def test_the_other_views_of_types_draw_too(view: str, build, team: Team, alice: User, as_alice: Client) -> None:
     dump = analysed_dump(team, alice, build=build)

@@ -64,6 +64,19 @@ def test_a_namespace_tells_what_it_retains_only_where_that_is_known(real: Dump, 
     assert "Retained" in body and "cannot be added up" in body
 
 
+def test_every_assembly_tells_what_its_types_retain(real: Dump, as_alice: Client, index: Index) -> None:
+    parameters = {"view": "assemblies", "format": "csv"}
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(body_of(as_alice, address(real, "dump-types"), **parameters)))}
+    groups, names = index.text("groups", "partition").all, index.text("groups", "name").all
+    for row, name in enumerate(names):
+        if groups[row] == "assembly" and name:
+            assert int(rows[name]["retained_bytes"]) == int(index.column("groups", "retained")[row])
+            assert int(rows[name]["live_size_bytes"]) == int(index.column("groups", "size")[row])
+    assert sum(int(row["live_count"]) for row in rows.values()) == index.facts("retention")["live"]["objects"]
+    body = body_of(as_alice, address(real, "dump-types"), view="assemblies")
+    assert "scenarios" in body and "cannot be added up" in body
+
+
 def test_the_treemap_shows_what_its_table_shows(real: Dump, as_alice: Client, index: Index) -> None:
     body = body_of(as_alice, address(real, "dump-types"), view="treemap", objects=LIVE)
     values = re.search(r'"values": \[([\d, ]+)\]', body)
@@ -72,7 +85,7 @@ def test_the_treemap_shows_what_its_table_shows(real: Dump, as_alice: Client, in
 
 
 def test_without_a_graph_nothing_is_said_about_live_objects(dump: Dump, as_alice: Client) -> None:
-    for parameters in ({}, {"objects": LIVE}, {"view": "tree"}, {"view": "treemap", "objects": DEAD}):
+    for parameters in ({}, {"objects": LIVE}, {"view": "tree"}, {"view": "assemblies"}, {"view": "treemap", "objects": DEAD}):
         body = body_of(as_alice, address(dump, "dump-types"), **parameters)
         assert "Retained" not in body and 'aria-label="Objects"' not in body and "% of heap" in body
 
