@@ -24,13 +24,15 @@ class NamespaceTree:
         self.members: dict[str, list[int]] = {}
         for type_id, namespace in enumerate(namespaces):
             self.members.setdefault(namespace, []).append(type_id)
-        self.count, self.size, self.live_count, self.live_size = (self._sums(column) for column in (*every, *live))
+        place = {path: row for row, path in enumerate(self.members)}
+        labels = np.array([place[namespace] for namespace in namespaces], np.int64)
+        self.count, self.size, self.live_count, self.live_size = (
+            dict(zip(place, np.rint(np.bincount(labels, column, len(place))).astype(np.int64).tolist(), strict=True))
+            for column in (*every, *live)
+        )
         self.type_count = {path: len(ids) for path, ids in self.members.items()}
         self.children: dict[str, set[str]] = {}
         self._add_up()
-
-    def _sums(self, column: Ids) -> dict[str, int]:
-        return {path: int(column[ids].sum()) for path, ids in self.members.items()}
 
     def _add_up(self) -> None:
         """Add every namespace to the one above it, deepest first, so that each is visited once."""
