@@ -23,50 +23,28 @@ _MOST_PINNED = 100
 @with_index("gc")
 def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     """Generations, the memory map, segments, allocation contexts, gaps, settings."""
-    index, summary = page.index, page.frame.summary
+    summary, segments = page.frame.summary, collector.segment_rows(page.index)
     heap, settings = summary.get("heap") or {}, summary.get("gc") or {}
-    segments = collector.segment_rows(index)
+    generations, fixed = collector.generation_rows(summary), pinned.Pinned(page.index, page.references)
+    noun = "regions" if settings.get("regions") else "segments"
     query = Query.read(request.GET.dict(), collector.SEGMENT_COLUMNS, "number")
     listed = [{**row, "anchor": f"segment-{row['number']}"} for row in sorted_rows(segments, query)]
-    generations = collector.generation_rows(summary)
-    fixed = pinned.Pinned(index, page.references)
-    noun = "regions" if settings.get("regions") else "segments"
     tables = (
         Table("segments", noun.capitalize(), collector.SEGMENT_COLUMNS, query, ListedRows(listed), "No segments.", noun),
         _whole("generations", "Generations", collector.GENERATION_COLUMNS, generations, "generations"),
-        _whole("contexts", "Allocation contexts", collector.CONTEXT_COLUMNS, collector.context_rows(index), "contexts"),
-        _whole("handles", "Handles", collector.HANDLE_COLUMNS, _handles(page), "kinds"),
-        _whole("pinned_groups", "Pinned objects by type", pinned.GROUP_COLUMNS, fixed.groups(), "types"),
-        Table(
-            "pinned",
-            "Pinned objects",
-            pinned.OBJECT_COLUMNS,
-            Query.unpaged(min(fixed.total, _MOST_PINNED)),
-            fixed,
-            noun="objects",
-            footnote=", the largest; the export has all" if fixed.total > _MOST_PINNED else "",
-        ),
-        _whole("queue", "Finalizer queue", collector.QUEUE_COLUMNS, _queue(page), "types"),
-        _whole("gaps", "Gaps", collector.GAP_COLUMNS, collector.gap_rows(index), "gaps"),
+        *_further_tables(page, fixed),
     )
     if file := export_response(request, page.file_name, *tables):
         return file
-    maps, left_off = collector.memory_map(segments, index)
+    maps, left_off = collector.memory_map(segments, page.index)
     context = {
         "page": page,
         "frame": page.frame,
         "maps": maps,
         "left_off": left_off,
-        "segments": tables[0],
-        "generations": tables[1],
-        "contexts": tables[2],
-        "handles": tables[3],
-        "pinned_groups": tables[4],
-        "pinned": tables[5],
+        **{table.name: table for table in tables},
         "pinned_says": fixed.words() if page.index.rows["roots"] else "",
         "fragmentation": collector.fragmentation_words(generations) if page.frame.has_heap else "",
-        "queue": tables[6],
-        "gaps": tables[7],
         "finalizer": _finalizer(page),
         "noun": noun,
         "settings": settings,
@@ -79,6 +57,19 @@ def garbage_collector(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         "free_share": (heap.get("free_bytes") or 0, heap.get("bytes") or 0),
     }
     return render(request, "gc/garbage_collector.html", context)
+
+
+def _further_tables(page: DumpPage, fixed: pinned.Pinned) -> tuple[Table, ...]:
+    footnote = ", the largest; the export has all" if fixed.total > _MOST_PINNED else ""
+    shown = Query.unpaged(min(fixed.total, _MOST_PINNED))
+    return (
+        _whole("contexts", "Allocation contexts", collector.CONTEXT_COLUMNS, collector.context_rows(page.index), "contexts"),
+        _whole("handles", "Handles", collector.HANDLE_COLUMNS, _handles(page), "kinds"),
+        _whole("pinned_groups", "Pinned objects by type", pinned.GROUP_COLUMNS, fixed.groups(), "types"),
+        Table("pinned", "Pinned objects", pinned.OBJECT_COLUMNS, shown, fixed, noun="objects", footnote=footnote),
+        _whole("queue", "Finalizer queue", collector.QUEUE_COLUMNS, _queue(page), "types"),
+        _whole("gaps", "Gaps", collector.GAP_COLUMNS, collector.gap_rows(page.index), "gaps"),
+    )
 
 
 def _handles(page: DumpPage) -> list[dict[str, object]]:
