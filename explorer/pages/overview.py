@@ -53,7 +53,7 @@ class Part:
     width: float
 
 
-def split(types: TypeCatalogue) -> list[Part]:
+def split(types: TypeCatalogue, types_url: str, free_url: str) -> list[Part]:
     """The heap as live objects, dead objects and free blocks; empty where the index does not know which objects live."""
     if not types.has_graph:
         return []
@@ -62,7 +62,7 @@ def split(types: TypeCatalogue) -> list[Part]:
     parts, start = [], 0.0
     for name, tone, (count, size) in (("Live", LIVE, live), ("Dead", DEAD, dead), ("Free", "free", free)):
         width = 100 * size / types.heap_size
-        url = "?q=Free" if tone == "free" else f"?objects={tone}"
+        url = free_url if tone == "free" else f"{types_url}?objects={tone}"
         parts.append(Part(name, tone, url, count, size, (size, types.heap_size), round(start, 2), round(width, 2)))
         start += width
     return parts
@@ -73,7 +73,7 @@ def split_words(parts: list[Part]) -> str:
     live, dead, free = parts
     words = f"{percent(*live.share)} % of the heap is alive. "
     if dead.size > live.size:
-        words += "Most objects are dead: they wait for a collection, and the heap is larger than what the process needs. "
+        words += "Dead objects take more than live ones: they wait for a collection, and the process needs less than it holds. "
     else:
         words += f"{readable_bytes(dead.size)} belong to dead objects, which a full collection would free. "
     return words + f"{readable_bytes(free.size)} lie free between objects."

@@ -134,7 +134,7 @@ def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> Ht
         "biggest": top,
         "objects": shown,
         "treemap": charts.types_treemap(found, urls, biggest, shown) if found.heap_size else None,
-        "split": (parts := words.split(found)),
+        "split": (parts := words.split(found, page.types_url, page.type_url("Free"))),
         "split_says": words.split_words(parts) if parts else "",
         "holders": (holders := _holders(page)),
         "held": (sum(row["retained"] for row in holders), found.live_size),

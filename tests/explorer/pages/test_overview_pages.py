@@ -19,10 +19,11 @@ from tests.explorer.pages.visits import address, body_of
 
 
 def test_the_heap_is_split_into_live_dead_and_free(real: Dump, as_alice: Client, index: Index) -> None:
-    parts, facts = split(TypeCatalogue(index)), index.facts("retention")
+    parts, facts = split(TypeCatalogue(index), "/heap", ""), index.facts("retention")
     assert [part.size for part in parts[:2]] == [facts["live"]["bytes"], facts["dead"]["bytes"]]
     assert [part.count for part in parts[:2]] == [facts["live"]["objects"], facts["dead"]["objects"]]
     assert sum(part.size for part in parts) == index.facts("summary")["heap"]["bytes"]
+    assert [part.url for part in parts] == ["/heap?objects=live", "/heap?objects=dead", ""]
     assert abs(sum(part.width for part in parts) - 100) < 0.1
     body = body_of(as_alice, address(real, "dump-overview"))
     assert "% of the heap is alive." in body and body.count('class="part-') == 6
