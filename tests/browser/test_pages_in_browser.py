@@ -45,6 +45,7 @@ GRAPH_PAGES = (
     ("dump-types", ""),
     ("dump-types", "?objects=live&columns=generations"),
     ("dump-types", "?view=tree&at=System"),
+    ("dump-types", "?view=assemblies"),
     ("dump-types", "?view=treemap&objects=dead"),
     ("dump-retained", ""),
     ("dump-retained", "?chart=treemap"),
