@@ -1,7 +1,7 @@
 """Synthetic indexes written through ``IndexWriter``: small and complete, without a heap, with hostile names, and huge.
 
-They have the shape of real ones, so that pages can be tested on what no dump at hand holds: names made to break
-pages, a heap with damage in it, a hundred thousand types, ten million instances of one type.
+They have the shape of real ones, with a graph where the spec says so, so that pages can be tested on what no dump at hand
+holds: names made to break pages, a heap with damage in it, a hundred thousand types, ten million instances of one type.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from analysis.index.schema import GENERATIONS, TABLES
 from analysis.index.store import IndexWriter
 from tests.execution_builder import SHOP_PDB, Execution, thread_columns, write_execution
+from tests.graph_builder import GraphSpec, write_graph
 
 HEAP_START = 0x7F00_0000_0000
 METHOD_TABLES = 0x7E00_0000_0000
@@ -55,7 +56,7 @@ class TypeSpec:
 
 @dataclass
 class IndexSpec:
-    """What to write. The defaults make a small complete heap dump."""
+    """What to write. The defaults make a small complete heap dump in which no references were followed."""
 
     types: list[TypeSpec] = field(
         default_factory=lambda: [
@@ -67,6 +68,7 @@ class IndexSpec:
         ]
     )
     execution: Execution = field(default_factory=Execution)
+    graph: GraphSpec | None = None
     gaps: list[str] = field(default_factory=list)
     module_path: str = "/srv/secret-place/Shop.dll"
     command_line: str = "/srv/secret-place/shop --token abc"
@@ -83,6 +85,7 @@ def small_index(directory: Path, spec: IndexSpec | None = None) -> Path:
     _write_segments(writer, objects, spec.gaps)
     _write_modules(writer, spec)
     _write_threads(writer, spec.execution)
+    _write_graph(writer, spec, objects)
     total, size = int(sum(t.count for t in spec.types)), int(sum(t.count * t.size for t in spec.types))
     writer.facts("summary", _summary(spec, total, size, len(spec.types)))
     writer.facts("coverage", {"items": [_item("heap", "complete", f"Heap complete, {total} objects"), *_threads_item(spec)]})
@@ -109,38 +112,30 @@ def mini_index(directory: Path) -> Path:
 
 
 def hostile_index(directory: Path) -> Path:
-    """Types, threads, modules, fields, methods, locks and exceptions with every hostile name."""
+    """Types, threads, modules, fields, roots, methods, locks and exceptions with every hostile name."""
     types = [TypeSpec(name, 3, 24 + 8 * number, number % 3) for number, name in enumerate(HOSTILE_NAMES)]
     return small_index(
         directory,
         IndexSpec(
             types=types,
             execution=Execution(HOSTILE_NAMES, texts=HOSTILE_NAMES, crash="unhandled exception"),
+            graph=GraphSpec(fields=HOSTILE_NAMES, texts=HOSTILE_NAMES, chain=10),
             gaps=[HOSTILE_NAMES[0]],
             module_path=HOSTILE_NAMES[1],
         ),
     )
 
 
-def huge_index(directory: Path, types: int = 100_000, instances: int = 10_000_000) -> Path:
-    """``types`` types of which the first has ``instances`` instances; the others have one each."""
-    writer = IndexWriter(directory, "test")
+def huge_index(directory: Path, types: int = 100_000, instances: int = 10_000_000, chain: int = 1_000_000) -> Path:
+    """``types`` types of which the first has ``instances`` instances, ``chain`` of them in a list; the others have one each."""
     specs = [TypeSpec("Huge.Row", instances, 40, 0)]
     specs += [
         TypeSpec(f"Company{n % 97}.Product{n % 1009}.Feature.Type{n}<System.String, Company{n % 13}.Item>", 1, 24 + n % 4096, 2)
         for n in range(types - 1)
     ]
-    _write_types(writer, specs)
-    objects = _objects(specs)
-    _write_objects(writer, specs, objects)
-    _write_segments(writer, objects, [])
-    _write_modules(writer, IndexSpec())
-    _write_threads(writer, Execution([f"thread {n}" for n in range(2003)], folded=37_000))
-    total, size = int(sum(t.count for t in specs)), int(sum(t.count * t.size for t in specs))
-    writer.facts("summary", _summary(IndexSpec(types=specs), total, size, types))
-    writer.facts("coverage", {"items": [_item("heap", "complete", f"Heap complete, {total} objects")]})
-    writer.finish()
-    return directory
+    graph = GraphSpec([f"Company{n % 97}.Product{n}.s_field" for n in range(20_000)], [f"_field{n}" for n in range(100)], chain)
+    execution = Execution([f"thread {n}" for n in range(2003)], folded=37_000)
+    return small_index(directory, IndexSpec(types=specs, execution=execution, graph=graph))
 
 
 def _write_types(writer: IndexWriter, types: list[TypeSpec]) -> None:
@@ -277,6 +272,12 @@ def _write_threads(writer: IndexWriter, execution: Execution) -> None:
             **thread_columns(execution),
         },
     )
+
+
+def _write_graph(writer: IndexWriter, spec: IndexSpec, objects: dict[str, npt.NDArray[Any]]) -> None:
+    if spec.graph is not None:
+        names, kinds = [t.name for t in spec.types], [t.kind for t in spec.types]
+        write_graph(writer, spec.graph, objects, names, kinds, spec.execution.alive)
 
 
 def _summary(spec: IndexSpec, objects: int, size: int, types: int) -> dict[str, Any]:
