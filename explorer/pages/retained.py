@@ -21,7 +21,7 @@ from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, percent, readable_bytes
 from explorer.pages.objects import Objects
 from explorer.pages.references import Piece, References
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Column, Link, Query
 
 _FRAMEWORK = ("System.", "Microsoft.", "Internal.", "Interop.")
 _MOST_BRANCHES = 40
@@ -91,7 +91,7 @@ class MergedDominators:
 
     def below(self, row: int) -> tuple[list[Branch], int]:
         """The rows below one, those that retain most first; and how many smaller ones there are."""
-        children = sorted(_children(self.index).get(row, []), key=lambda child: -int(self._total[child]))
+        children = _children(self.index).get(row, [])
         return [self._branch(child) for child in children[:_MOST_BRANCHES]], max(0, len(children) - _MOST_BRANCHES)
 
     def path(self, row: int) -> list[Branch]:
@@ -161,13 +161,14 @@ class MergedDominators:
     def _biggest(self, most: int) -> list[int]:
         """Best first: a row is taken only behind its parent, and no row left out is larger than one taken."""
         children = _children(self.index)
-        queue, kept = [(-self.live_bytes, 0)], list[int]()
+        queue, kept = [(-self.live_bytes, 0, 0, [0])], list[int]()
         while queue and len(kept) < most:
-            _, row = heapq.heappop(queue)
+            _, row, place, siblings = heapq.heappop(queue)
             kept.append(row)
-            for child in children.get(row, ()):
-                if self._total[child]:
-                    heapq.heappush(queue, (-int(self._total[child]), child))
+            # Of the rows below one, each waits until the one before it is taken.
+            for following, at in ((siblings, place + 1), (children.get(row, []), 0)):
+                if at < len(following) and self._total[following[at]]:
+                    heapq.heappush(queue, (-int(self._total[following[at]]), following[at], at, following))
         return kept
 
 
@@ -177,8 +178,11 @@ def _whole(piece: Piece) -> str:
 
 @lru_cache(maxsize=12)
 def _children(index: Index) -> dict[int, list[int]]:
+    """Rows below each row of the merged dominator tree, those that retain most first."""
+    parents, total = index.column("merged_dominators", "parent"), index.column("merged_dominators", "total_size")
     found: dict[int, list[int]] = defaultdict(list)
-    for row, parent in enumerate(index.column("merged_dominators", "parent").tolist()):
+    order = np.argsort(-total.astype(np.int64), kind="stable")
+    for row, parent in zip(order.tolist(), parents[order].tolist(), strict=True):
         if parent >= 0:
             found[parent].append(row)
     return dict(found)
@@ -278,17 +282,23 @@ class RootRows:
         ]
 
 
-def group_rows(index: Index, references: References) -> list[dict[str, Any]]:
-    """All groups of roots."""
-    columns = {name: index.column("root_groups", name).tolist() for name in ("kind", "roots", "objects", "retained")}
-    rows = []
-    for row in range(index.rows["root_groups"]):
-        piece, kind = references.root_group(row), columns["kind"][row]
-        rows.append({
-            "root": Link(piece.text, piece.url), "kind": "thread" if kind == STACK else ROOT_KINDS[kind],
-            **{name: columns[name][row] for name in ("roots", "objects", "retained")},
-        })  # fmt: skip
-    return rows
+class GroupRows:
+    """All groups of roots in the order that is asked for: only the slice on the page is made."""
+
+    def __init__(self, index: Index, references: References, query: Query) -> None:
+        self._references = references
+        columns = {name: index.column("root_groups", name).tolist() for name in ("kind", "roots", "objects", "retained")}
+        self.total = index.rows["root_groups"]
+        self._columns = {**columns, "kind": ["thread" if kind == STACK else ROOT_KINDS[kind] for kind in columns["kind"]]}
+        keys = self._columns.get(query.sort) or [references.root_group(row).text.lower() for row in range(self.total)]
+        self._order = sorted(range(self.total), key=keys.__getitem__, reverse=query.descending)
+
+    def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
+        return [self._row(row) for row in self._order[start:stop]]
+
+    def _row(self, row: int) -> dict[str, Any]:
+        piece = self._references.root_group(row)
+        return {"root": Link(piece.text, piece.url), **{name: values[row] for name, values in self._columns.items()}}
 
 
 def headline(index: Index, references: References, graph: Graph, biggest: list[Mapping[str, Any]]) -> list[Piece]:

@@ -17,7 +17,7 @@ from explorer.exports import export_response
 from explorer.pages import objects as object_rows
 from explorer.pages import retained
 from explorer.pages import strings as string_rows
-from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, sorted_rows
+from explorer.pages.tables import Column, ListedRows, Query, Rows, Table
 from explorer.permissions import can_reveal_values
 from explorer.services.reveals import reveal_object
 from explorer.views.dump_page import DumpPage, with_index
@@ -167,7 +167,7 @@ def roots(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
                    "There are no such roots.", "roots", unfiltered_total=index.rows["roots"])  # fmt: skip
     group_query = Query.read(request.GET.dict(), retained.GROUP_COLUMNS, "-retained")
     groups = Table("groups", "Groups of roots", retained.GROUP_COLUMNS, Query(group_query.parameters, group_query.sort,
-                   group_query.descending, 1, 200), ListedRows(sorted_rows(retained.group_rows(index, references), group_query)),
+                   group_query.descending, 1, 200), retained.GroupRows(index, references, group_query),
                    noun="groups")  # fmt: skip
     if file := export_response(request, page.file_name, listed, groups):
         return file
