@@ -116,7 +116,7 @@ class Heap:
             np.array([row for row, _ in self.dependents], np.uint32), np.array([to for _, to in self.dependents], np.uint64),
             np.array(self.allocators, np.uint64),
         )  # fmt: skip
-        return descriptors, find_references(walked, descriptors, ObjectPlaces(addresses), outside, room=3)
+        return descriptors, find_references(walked, descriptors, ObjectPlaces(addresses), outside, nodes=2, edges=3)
 
     def twin(self) -> tuple[list[list[tuple[int, int]]], int, int, int]:
         """(slot, target) of the references of each object; how many slots are not empty, how many references lead nowhere, and
@@ -221,7 +221,7 @@ def test_references_equal_those_of_a_plain_reading(seed: int) -> None:
     parts = [found.of(row) for row in range(len(rows))]
     assert [list(zip(found.slots[part].tolist(), found.targets[part].tolist(), strict=True)) for part in parts] == rows
     assert found.count == sum(map(len, rows))
-    assert len(found.targets) >= found.count + 3, "room for the roots"
+    assert len(found.offsets) == len(rows) + 3 and len(found.targets) >= found.count + 3, "room for the roots"
 
 
 def test_a_struct_may_begin_with_fields_that_are_no_references() -> None:
