@@ -23,6 +23,7 @@ from analysis.index.retention import (
     HANDLE_KINDS,
     NO_CAPACITY,
     NOT_LIVE,
+    PARTITIONS,
     READY,
     ROOT_KINDS,
     STACK,
@@ -255,9 +256,12 @@ def _write_groups(writer: IndexWriter, graph: SyntheticGraph, names: Sequence[st
         "live_count": count, "live_size": size, "live_count_by_generation": by_generation.reshape(kinds, 6),
         "retained": of_types,
     })  # fmt: skip
+    # Assemblies and load contexts are called as namespaces are, and hold the same types.
+    each = len(PARTITIONS)
     writer.table("groups", {
-        "partition": ["namespace"] * len(spaces), "name": spaces, "objects": np.bincount(label, count, len(spaces)),
-        "size": np.bincount(label, size, len(spaces)), "retained": of_spaces,
+        "partition": np.repeat(PARTITIONS, len(spaces)), "name": np.tile(spaces, each),
+        "objects": np.tile(np.bincount(label, count, len(spaces)), each),
+        "size": np.tile(np.bincount(label, size, len(spaces)), each), "retained": np.tile(of_spaces, each),
     })  # fmt: skip
 
 
