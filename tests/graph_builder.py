@@ -33,6 +33,7 @@ from analysis.index.retention import (
 )  # fmt: skip
 from analysis.index.store import IndexWriter
 from analysis.kernels import merge as kernels
+from analysis.kernels.graph import measure_paths
 
 _ROOTS_AT, _HANDLES_AT = 0x7D80_0000_0000, 0x7D90_0000_0000
 _MOST_STRING_GROUPS, _HOLDERS_EACH = 10_000, 5
@@ -183,7 +184,10 @@ def _write_rows(writer: IndexWriter, graph: SyntheticGraph) -> None:
     writer.table("referrer_offsets", {"first": offsets})
     writer.table("referrers", {"source": sources[np.argsort(targets, kind="stable")]})
     above, retained = graph.above[: graph.count], graph.retained[: graph.count]
-    writer.table("retention", {"parent": above, "dominator": above, "retained": retained})
+    depth, root = np.zeros(graph.count, np.uint32), np.full(graph.count, NOT_LIVE, np.uint32)
+    measure_paths(graph.order, graph.above, graph.count, graph.start, depth, root)
+    root[depth > 0] -= np.uint32(graph.count)
+    writer.table("retention", {"parent": above, "dominator": above, "retained": retained, "depth": depth, "root": root})
     first, nodes = graph.below()
     writer.table("dominated_offsets", {"first": first})
     writer.table("dominated", {"node": nodes})

@@ -51,10 +51,13 @@ class _Chosen:
 def statistics(session: Session, counts: Sequence[int], sizes: Sequence[int]) -> Iterator[Line]:
     """MT, Count, TotalSize, Class Name of every type that has any, smallest first, and the sum."""
     kinds = sorted((kind for kind, count in enumerate(counts) if count), key=lambda kind: (sizes[kind], kind))
+    shown = kinds[-session.most :]
     yield line("Statistics:")
+    if len(kinds) > len(shown):
+        yield line(f"… {len(kinds) - len(shown):,} smaller types before these")
     yield from columns(
         ("MT", "Count", "TotalSize", "Class Name"),
-        [(session.method_table(k), f"{counts[k]:,}", f"{sizes[k]:,}", session.type_name(k)) for k in kinds],
+        [(session.method_table(k), f"{counts[k]:,}", f"{sizes[k]:,}", session.type_name(k)) for k in shown],
     )
     yield line(f"Total {sum(counts):,} objects, {sum(sizes):,} bytes")
 

@@ -85,8 +85,8 @@ def test_the_synthetic_graph_is_one(tmp_path: Path) -> None:
     graph, sizes = Graph(index), index.column("objects", "size").astype(int)
     total = np.where(index.column("retention", "parent") == NOT_LIVE, 0, sizes)
     for row in range(graph.objects):
-        way = graph.root_path(row)
-        assert way == graph.dominators(row)
+        way, left_out = graph.root_path(row, graph.objects)
+        assert (way, left_out) == (graph.dominators(row, graph.start), 0)
         for before, after in pairwise(way):
             if before < graph.objects:
                 assert after in graph.references(before)[0] and before in graph.referrers(after)
@@ -145,4 +145,5 @@ def test_the_way_down_a_long_list_shows_both_ends(huge: Path, put: Put, as_alice
     path = body.split("Why it is alive")[1].split("</ol>")[0]
     assert path.count("<li") < 100
     assert "s_field" in path or "ready for finalization" in path
-    assert len(graph.root_path(row)) == _LONG_LIST + 3
+    way, left_out = graph.root_path(row, 10)
+    assert len(way) == 12 and left_out == _LONG_LIST + 1 - 10
