@@ -8,6 +8,7 @@ as a table. Ratios hold between machines, seconds do not.
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -21,14 +22,22 @@ _PROJECT = Path(__file__).resolve().parents[1]
 _LAB = _PROJECT.parent / "shared" / "lab"
 _KEPT = Path("~/.cache/dump-explorer/bench").expanduser()
 _WALK = re.compile(r"walk objects=(\d+) bytes=(\d+) seconds=([\d.]+)")
+_PROGRAMS = _PROJECT / "tests" / "analysis" / "programs"
 #: name -> arguments of make-dump.sh after the file: type, scenario, scale, environment
-_DUMPS = {
+_RECIPES = {
     "big 10": ("heap", "big", "10"),
+    "big 20": ("heap", "big", "20"),
+    "big 40": ("heap", "big", "40"),
     "big 10, server GC": ("heap", "big", "10", "DOTNET_gcServer=1"),
     "leak": ("heap", "leak", "1"),
     "zoo": ("heap", "zoo", "1"),
     "deadlock": ("heap", "deadlock", "1"),
+    "list of 10 million nodes": ("heap", "list", "10"),
+    "40,000 types": ("heap", "types", "40"),
 }
+#: Scenarios of the project's own program; the others are the lab's.
+_OWN = ("list", "types")
+_DUMPS = ("big 10", "big 10, server GC", "leak", "zoo", "deadlock")
 #: What dotnet-dump took for ``dumpheap -stat`` where ClrMD's walk of ``big 10`` took 2.1 s (whole processes, seconds).
 _PEER_WALK, _PEER_STAT = 2.1, {"big 10": 3.4, "leak": 0.67, "deadlock": 0.35}
 
@@ -49,10 +58,22 @@ def dump_of(name: str) -> Path:
     path = _KEPT / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.dmp"
     if not path.exists():
         _KEPT.mkdir(parents=True, exist_ok=True)
-        kind, scenario, scale, *environment = _DUMPS[name]
+        kind, scenario, scale, *environment = _RECIPES[name]
         command = [str(_LAB / "make-dump.sh"), str(path), kind, scenario, scale, *environment]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        program = {"PROGRAM": str(_own_program())} if scenario in _OWN else {}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **program})
     return path
+
+
+def _own_program() -> Path:
+    """The program of the tests, compiled by the lab."""
+    lab = subprocess.run([_LAB / "unpack.sh"], check=True, capture_output=True, text=True, cwd=_PROJECT).stdout.strip()
+    program = _KEPT / "unusual.dll"
+    sources = map(str, sorted(_PROGRAMS.glob("*.cs")))
+    subprocess.run(
+        [f"{lab}/csc.sh", program, "-nullable:enable", "-nowarn:0649,0414,0169", *sources], check=True, stdout=subprocess.DEVNULL
+    )
+    return program
 
 
 def _output(*command: str) -> str:
