@@ -84,7 +84,7 @@ def test_a_list_of_many_nodes_is_an_accumulation() -> None:
         walked=SimpleNamespace(columns=SimpleNamespace(type=np.ones(nodes, int)), types=SimpleNamespace(component_size=[0, 0])),
         live_count=np.array([[0], [nodes]]),
     )  # fmt: skip
-    (found,) = retained_memory.find_accumulations(cast(Retention, retention), 1_000_000)
+    (found,) = retained_memory.find_accumulations(cast(Retention, retention), 1_000_000, np.zeros(0, np.int64))
     assert (found.holder, found.collection, found.type, found.count, found.retained) == (0, 0, 1, nodes, nodes * 1000)
 
 

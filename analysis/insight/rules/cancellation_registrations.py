@@ -36,7 +36,7 @@ def _owners(execution: Execution, nodes: Rows) -> Rows:
 def _look(execution: Execution) -> Iterator[Finding]:
     retention = graph_of(execution)
     nodes, lists = _registrations(execution)
-    told = told_of(retention)
+    told = told_of(execution)
     for listed in np.unique(lists).tolist():
         own = nodes[lists == listed]
         if len(own) < _FEWEST:

@@ -36,7 +36,7 @@ def _events(execution: Execution) -> list[tuple[int, int, Rows]]:
 
 def _look(execution: Execution) -> Iterator[Finding]:
     retention = graph_of(execution)
-    told = told_of(retention)
+    told = told_of(execution)
     for delegate, listed, subscribers in _events(execution)[:_MOST]:
         if len(subscribers) < _FEWEST or told(delegate) or told(listed):
             continue

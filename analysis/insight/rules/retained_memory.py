@@ -22,7 +22,7 @@ from analysis.insight.findings import (
     root,
 )  # fmt: skip
 from analysis.insight.findings import thread as thread_reference
-from analysis.insight.live_objects import graph_of, live_bytes, most_common
+from analysis.insight.live_objects import Rows, graph_of, live_bytes, most_common
 from analysis.insight.waits.parts import Certainty
 
 #: Below this nobody's process dies of it, and start-up caches of the framework are as large.
@@ -33,6 +33,7 @@ _FEWEST = 500
 #: So much of what the holder retains must hang on its children, one by one, for them to be the accumulation.
 _IN_CHILDREN = 0.5
 _MOST = 3
+_LITTLE_MORE = 1.1
 _DEEPEST = 1000
 #: What lies deeper than this is in a chain, and chains are told.
 _DEEPEST_TOLD = 100_000
@@ -41,6 +42,7 @@ _CAUSES = {
     "System.Threading.Timer": " They are timers that were never disposed.",
     "System.Threading.CancellationTokenSource+CallbackNode": " They are registrations on a cancellation token, never disposed.",
 }
+_COLLECTIONS = "System.Collections."
 _EVENT_BASES = ("System.MulticastDelegate", "System.Delegate")
 
 
@@ -60,12 +62,17 @@ def _look(execution: Execution) -> Iterator[Finding]:
     retention = graph_of(execution)
     live = live_bytes(retention)
     least = max(_LEAST_BYTES, int(_LEAST_SHARE * live))
-    for found in islice(find_accumulations(retention, least), _MOST):
+    for found in islice(find_accumulations(retention, least, _known(execution)), _MOST):
         yield _finding(execution, retention, found, live)
 
 
-def find_accumulations(retention: Retention, least: int) -> Iterator[Accumulation]:
-    """Accumulation points of ``least`` bytes and more, the largest first, none inside another.
+def _known(execution: Execution) -> Rows:
+    """Rows of the objects that are collections of the framework, ascending."""
+    return execution.collections.rows.astype(np.int64) if execution.collections else np.zeros(0, np.int64)
+
+
+def find_accumulations(retention: Retention, least: int, known: Rows) -> Iterator[Accumulation]:
+    """Accumulation points of ``least`` bytes and more, the largest first, none inside another. ``known``: see ``_known``.
 
     From the roots of the dominator tree downwards: a node whose bytes lie for the most part in one child passes them on;
     the first one whose bytes fall apart is the point, and the outermost object on the way there is the holder.
@@ -94,9 +101,21 @@ def find_accumulations(retention: Retention, least: int) -> Iterator[Accumulatio
             # A collection is called by its own name, not by that of the array in it.
             collection = collection if _is_array(retention, point) else point
         found = _chained(retention, holder, passed) if len(passed) == _DEEPEST else None
+        collection = _named(retention, known, [*passed, point], collection)
         found = found or _accumulated(retention, holder, collection, grouped[offsets[point] : offsets[point + 1]])
         if found:
             yield found
+
+
+def _named(retention: Retention, known: Rows, way: list[int], collection: int) -> int:
+    """The outermost collection of the framework on the way that holds little more: a cache, not the dictionary inside it."""
+    most = _LITTLE_MORE * int(retention.retained[collection])
+    places = np.searchsorted(known, way)
+    return next(
+        (node for node, place in zip(way, places.tolist(), strict=True)
+         if place < len(known) and known[place] == node and int(retention.retained[node]) <= most),
+        collection,
+    )  # fmt: skip
 
 
 def _chained(retention: Retention, holder: int, passed: list[int]) -> Accumulation | None:
@@ -110,10 +129,11 @@ def _chained(retention: Retention, holder: int, passed: list[int]) -> Accumulati
     return Accumulation(holder, first, int(retention.retained[first]), kind, int(retention.live_count[kind].sum()))
 
 
-def told_of(retention: Retention) -> Callable[[int], bool]:
+def told_of(execution: Execution) -> Callable[[int], bool]:
     """Whether an object lies below what this rule tells of, so that no other rule tells of it again."""
+    retention = graph_of(execution)
     least = max(_LEAST_BYTES, int(_LEAST_SHARE * live_bytes(retention)))
-    collections = {found.collection for found in islice(find_accumulations(retention, least), _MOST)}
+    collections = {found.collection for found in islice(find_accumulations(retention, least, _known(execution)), _MOST)}
 
     def told(row: int) -> bool:
         node = row
@@ -138,7 +158,31 @@ def _accumulated(retention: Retention, holder: int, collection: int, children: n
     retained = int(retention.retained[collection])
     if counts[largest] < _FEWEST or sizes[largest] < _IN_CHILDREN * retained:
         return None
-    return Accumulation(holder, collection, retained, largest, int(counts[largest]))
+    return Accumulation(holder, collection, retained, *_contents(retention, children[kinds == largest], largest))
+
+
+def _contents(retention: Retention, nodes: np.ndarray, kind: int) -> tuple[int, int]:
+    """Type and number of what has accumulated: of nodes inside a collection of the framework what they hold."""
+    name = retention.dump.runtime.types.name(retention.walked.types.method_tables[kind])
+    if not (name.startswith(_COLLECTIONS) and "+" in name):
+        return kind, len(nodes)
+    types, held, level, count = retention.walked.columns.type, [np.zeros(0, np.int64)], nodes, len(nodes)
+    offsets, grouped = retention.dominated()
+    for _ in range(_DEEPEST):
+        first, counts = offsets[level].astype(np.int64), np.diff(offsets)[level].astype(np.int64)
+        below = grouped[np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(int(counts.sum()))]
+        # Nodes that share a bucket hang one on the other.
+        same = types[below] == kind
+        held.append(below[~same].astype(np.int64))
+        level, count = below[same], count + int(same.sum())
+        if not len(level):
+            break
+    inside = np.concatenate(held)
+    if not len(inside):
+        return kind, count
+    largest = int(np.bincount(types[inside], retention.retained[inside].astype(np.float64)).argmax())
+    found = int((types[inside] == largest).sum())
+    return (largest, found) if found >= _FEWEST else (kind, count)
 
 
 def _finding(execution: Execution, retention: Retention, found: Accumulation, live: int) -> Finding:

@@ -23,7 +23,7 @@ def _timers(execution: Execution) -> Rows:
 
 def _look(execution: Execution) -> Iterator[Finding]:
     retention, rows = graph_of(execution), _timers(execution)
-    if len(rows) < _FEWEST or told_of(retention)(int(rows[0])):
+    if len(rows) < _FEWEST or told_of(execution)(int(rows[0])):
         return
     _, callbacks = referred_to(execution, rows, "_timerCallback")
     _, targets = referred_to(execution, callbacks, "_target")
