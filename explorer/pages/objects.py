@@ -54,8 +54,8 @@ ITEM_COLUMNS = (
 #: Names of the fields that hold the key and the item in an entry or node of a collection of the framework.
 _KEYS, _ITEMS = ("key", "_key"), ("value", "_value", "Value", "_element", "element", "item", "Item", "")
 _NEXT = "_next"
-#: Nodes of chained buckets that are looked at; a dictionary of more shows its first ones.
-_MOST_NODES = 10_000
+#: Items that are looked at; a collection of more shows its first ones.
+MOST_ITEMS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +140,19 @@ class Objects:
             return []
         kind = COLLECTION_KINDS[int(self.index.column("collections", "kind")[place])]
         entries: dict[int, dict[str, int]] = {}
-        for target, slot in zip(*(part[:_MOST_NODES].tolist() for part in self.graph.references(storage)), strict=True):
+        for target, slot in zip(*(part[: 2 * MOST_ITEMS].tolist() for part in self.graph.references(storage)), strict=True):
             at, name = self._element(storage, slot)
             entries.setdefault(at, {})[name.rpartition(".")[2]] = target
         if kind in _CHAINED:
             return self._chained([next(iter(one.values())) for one in entries.values()])
-        return [(at, _first(one, _KEYS), _first(one, _ITEMS)) for at, one in entries.items()]
+        return [(at, _first(one, _KEYS), _first(one, _ITEMS)) for at, one in entries.items()][:MOST_ITEMS]
 
     def _chained(self, nodes: list[int]) -> list[tuple[int, int | None, int | None]]:
         """Keys and items of nodes and of those behind them in the same bucket."""
         found: list[tuple[int, int | None, int | None]] = []
         for node in nodes:
             following: int | None = node
-            while following is not None and len(found) < _MOST_NODES:
+            while following is not None and len(found) < MOST_ITEMS:
                 targets, slots = self.graph.references(following)
                 held = {
                     self.field(following, slot): target for target, slot in zip(targets.tolist(), slots.tolist(), strict=True)

@@ -93,14 +93,21 @@ def _object_tables(request: HttpRequest, objects: object_rows.Objects, row: int)
     references = objects.graph.references(row)[0]
     referrers = objects.graph.referrers(row)
     listed, total = objects.dominated_rows(row, _MOST_DOMINATED)
-    items = objects.items(row)
+    items, held = objects.items(row), objects.collection(row)
+    first = (
+        f", the first of {held['count']:,}"
+        if held and len(items) < held["count"] and len(items) >= object_rows.MOST_ITEMS
+        else ""
+    )
     chosen = request.GET.get("of", "")
 
-    def table(name: str, caption: str, columns: tuple[Column, ...], rows: Rows, empty: str) -> Table:
+    def table(name: str, caption: str, columns: tuple[Column, ...], rows: Rows, empty: str, footnote: str = "") -> Table:
         # One page number in the URL: it turns the table that ``of`` names.
         parameters = {**request.GET.dict(), "of": name}
         query = Query.read(parameters if chosen == name else {"of": name}, columns, "")
-        return Table(name, caption, columns, Query(query.parameters, "row", False, query.page, 50), rows, empty, name)
+        return Table(
+            name, caption, columns, Query(query.parameters, "row", False, query.page, 50), rows, empty, name, footnote=footnote
+        )
 
     return (
         table("references", "Refers to", object_rows.REFERENCE_COLUMNS,
@@ -108,7 +115,7 @@ def _object_tables(request: HttpRequest, objects: object_rows.Objects, row: int)
         table("referrers", "Referrers", object_rows.REFERRER_COLUMNS,
               _Sliced(len(referrers), lambda a, b: objects.referrer_rows(row, a, b)), "No object refers to it."),
         table("items", "Items", object_rows.ITEM_COLUMNS,
-              _Sliced(len(items), lambda a, b: objects.item_rows(items[a:b])), "Its items are values, or there are none."),
+              _Sliced(len(items), lambda a, b: objects.item_rows(items[a:b])), "Its items are values, or there are none.", first),
         Table("dominated", "Retains", object_rows.DOMINATED_COLUMNS, Query.unpaged(len(listed)), ListedRows(listed),
               "Nothing else would be free without it.", "objects",
               footnote=f", the biggest of {total:,}" if total > len(listed) else ""),
