@@ -81,7 +81,7 @@ def main(rounds: int) -> None:
         if abs(reference.get("found", own["found"]) - own["found"]) > own["found"] * 1e-4:
             raise SystemExit(f"{name}: {own['found']:,.0f} references here, {reference['found']:,.0f} there")
         searched = own["paths"] - own["dominators"] - own["groups"]
-        live = own["walk"] + own["roots"] + own["references"] + own["referrers"] + searched
+        live = own["walk"] + own["roots"] + own["references"] + searched
         print(f"| {name} | {own['objects']:,.0f} | {own['found']:,.0f} | {reference['references']:.2f} | "
               f"{own['references']:.2f} | "
               f"{reference['references'] / own['references']:.1f} | {reference['reachable']:.2f} | {live:.2f} | "

@@ -88,6 +88,11 @@ class FieldReader:
 
     def static_fields(self, method_table: int) -> tuple[Field, ...]:
         """Static fields the type itself declares, thread statics included."""
+        if method_table not in self._own:
+            # Most types have none: their other fields need not be read to know that.
+            info = self._types.info(method_table)
+            if info.is_array or not self._counts(info.ee_class)[1]:
+                return ()
         return tuple(field for field in self.own_fields(method_table) if field.is_static)
 
     def own_fields(self, method_table: int) -> tuple[Field, ...]:

@@ -43,7 +43,7 @@ _EXPECTED = {
     "leak": ["retained-memory"],
     "leak-server": ["retained-memory"],
     "leak-segments": ["retained-memory"],
-    "events": ["retained-memory"],
+    "events": ["retained-memory", "timers", "cancellation-registrations"],
     "stacks": ["piled-threads"],
     "alc": ["unloadable-context"],
 }

@@ -13,7 +13,7 @@ from analysis.insight.rules.retained_memory import held_by, told_of
 from analysis.insight.waits.parts import Certainty
 
 #: One token that a busy server hands to every request has hundreds of registrations at a time.
-_FEWEST = 2_000
+_FEWEST, _MANY = 500, 2_000
 _NODE = "System.Threading.CancellationTokenSource+CallbackNode"
 
 
@@ -49,7 +49,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
         by, evidence = held_by(retention, source)
         held = int(retention.retained[listed])
         yield Finding(
-            severity=Severity.WARNING,
+            severity=Severity.WARNING if len(own) >= _MANY else Severity.NOTICE,
             confidence=Certainty.POSSIBLE,
             impact=min(held / live_bytes(retention), 1.0),
             title=(heap_object(source), *by, f" has {len(own):,} registrations"),

@@ -11,7 +11,7 @@ from analysis.insight.rules.retained_memory import held_by, told_of
 from analysis.insight.waits.parts import Certainty
 
 #: An event of a program has a few subscribers, that of a window with many parts a few hundred.
-_FEWEST = 1_000
+_FEWEST, _MANY = 500, 2_000
 _MOST = 5
 _DELEGATE = "System.MulticastDelegate"
 
@@ -45,7 +45,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
         kind, count = most_common(retention.walked.columns.type[targets])
         held = int(retention.retained[delegate])
         yield Finding(
-            severity=Severity.WARNING,
+            severity=Severity.WARNING if len(subscribers) >= _MANY else Severity.NOTICE,
             confidence=Certainty.POSSIBLE,
             impact=min(held / live_bytes(retention), 1.0),
             title=(heap_object(delegate), *by, f" has {len(subscribers):,} subscribers",

@@ -22,7 +22,7 @@ from analysis.insight.findings import (
     root,
 )  # fmt: skip
 from analysis.insight.findings import thread as thread_reference
-from analysis.insight.live_objects import Rows, graph_of, live_bytes, most_common
+from analysis.insight.live_objects import Rows, graph_of, live_bytes, most_common, referred_to
 from analysis.insight.waits.parts import Certainty
 
 #: Below this nobody's process dies of it, and start-up caches of the framework are as large.
@@ -236,7 +236,10 @@ def _cause(execution: Execution, retention: Retention, found: Accumulation) -> S
     types, kinds = execution.dump.runtime.types, retention.walked.types.method_tables
     name, parent = types.name(kinds[found.type]), types.info(kinds[found.type]).parent
     if parent and types.name(parent) in _EVENT_BASES:
-        return (" They are delegates: subscribers of an event that were never taken off again.",)
+        delegates = np.flatnonzero((retention.walked.columns.type == found.type) & retention.live)
+        kind, count = most_common(retention.walked.columns.type[referred_to(execution, delegates, "_target")[1]])
+        whose = (f", {count:,} of them of ", heap_type(kind)) if count else ()
+        return (" They are delegates: subscribers of an event that were never taken off again", *whose, ".")
     words = next((words for prefix, words in _CAUSES.items() if name.startswith(prefix)), "")
     return (words,) if words else ()
 

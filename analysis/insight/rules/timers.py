@@ -12,8 +12,8 @@ from analysis.insight.live_objects import Rows, graph_of, live_bytes, live_objec
 from analysis.insight.rules.retained_memory import held_by, told_of
 from analysis.insight.waits.parts import Certainty
 
-#: Task.Delay and timeouts make a timer each; a busy server has hundreds under way.
-_FEWEST = 2_000
+#: Task.Delay and timeouts make a timer each; a busy server has hundreds under way, thousands are worth more than a look.
+_FEWEST, _MANY = 500, 2_000
 _TIMER = "System.Threading.TimerQueueTimer"
 
 
@@ -33,7 +33,7 @@ def _look(execution: Execution) -> Iterator[Finding]:
     first = int(rows[int(retention.retained[rows].argmax())])
     by, evidence = held_by(retention, first)
     yield Finding(
-        severity=Severity.WARNING,
+        severity=Severity.WARNING if len(rows) >= _MANY else Severity.NOTICE,
         confidence=Certainty.POSSIBLE,
         impact=min(held / live_bytes(retention), 1.0),
         title=(f"{len(rows):,} timers are alive", *((f", {count:,} of them of ", heap_type(kind)) if count else ())),
