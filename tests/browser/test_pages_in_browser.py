@@ -53,6 +53,10 @@ GRAPH_PAGES = (
     ("dump-strings", ""),
     ("dump-gc", ""),
     ("dump-compare-choose", ""),
+    ("dump-query", ""),
+    ("dump-query", "?q=dumpheap+-stat"),
+    ("dump-query", "?q=SELECT+address,+type,+size,+retained+FROM+heap+LIMIT+20"),
+    ("dump-query", "?q=SELECT+nothing+FROM+nowhere"),
 )
 BOTH_WIDTHS = pytest.mark.parametrize("screen", [(1280, "light"), (390, "light")], indirect=True, ids=["wide", "narrow"])
 BOTH_THEMES = pytest.mark.parametrize("screen", [(1280, "light"), (1280, "dark")], indirect=True, ids=["light", "dark"])
@@ -84,6 +88,9 @@ def graph_paths(real: Dump, index: Index, finalizer: Path, team: Team, alice: Us
     other = analysed_dump(team, alice, long_name, lambda directory: Path(shutil.copytree(finalizer, directory)))
     names = index.text("types", "name").all
     types = [reverse("dump-type", args=[real.pk, names.index(name)]) for name in ("Free", "System.String", "Scenarios.Derived")]
+    rows, counts = index.column("collections", "object").tolist(), index.column("collections", "count").tolist()
+    fullest = int(index.column("objects", "address")[rows[counts.index(max(counts))]])
+    types.append(reverse("dump-object", args=[real.pk, f"{fullest:x}"]))
     comparisons = [reverse("dump-compare", args=pair) for pair in ((real.pk, other.pk), (other.pk, real.pk))]
     return [*(reverse(name, args=[real.pk]) + query for name, query in GRAPH_PAGES), *types, *comparisons]
 
@@ -158,6 +165,20 @@ def test_typing_in_the_filter_narrows_the_list_and_the_url(screen: Screen, dump:
     assert "q=order" in page.url
     page.reload()
     expect(page.locator("#table-types tbody tr")).to_have_count(2)
+
+
+def test_a_query_is_run_from_the_keyboard_and_kept(screen: Screen, dump: Dump, alice: User) -> None:
+    screen.sign_in(alice)
+    page = screen.go(reverse("dump-query", args=[dump.pk]))
+    page.get_by_label("A command of SOS, or SQL").fill("dumpheap -stat")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("pre.answer")).to_contain_text("Class Name")
+    page.get_by_text("Save this query").click()
+    page.get_by_label("Name of the query").fill("Types")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("link", name="Types", exact=True).last).to_be_visible()
+    expect(page.get_by_text("Saved as Types.")).to_be_visible()
+    assert screen.complaints == []
 
 
 def test_a_namespace_opens_and_closes_in_place(screen: Screen, dump: Dump, alice: User) -> None:
