@@ -115,6 +115,7 @@ def _write_retention(writer: IndexWriter, dump: Dump, walked: HeapWalk | None, c
         return None
     clock.within(0.9, "tables")
     write_retention(writer, retention)
+    retention.forget_written()
     return retention
 
 

@@ -185,8 +185,7 @@ def _write_rows(writer: IndexWriter, graph: SyntheticGraph) -> None:
     writer.table("referrers", {"source": sources[np.argsort(targets, kind="stable")]})
     above, retained = graph.above[: graph.count], graph.retained[: graph.count]
     depth, root = np.zeros(graph.count, np.uint32), np.full(graph.count, NOT_LIVE, np.uint32)
-    measure_paths(graph.order, graph.above, graph.count, graph.start, depth, root)
-    root[depth > 0] -= np.uint32(graph.count)
+    measure_paths(graph.order, graph.above, graph.count, depth, root)
     writer.table("retention", {"parent": above, "dominator": above, "retained": retained, "depth": depth, "root": root})
     first, nodes = graph.below()
     writer.table("dominated_offsets", {"first": first})

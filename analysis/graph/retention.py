@@ -48,9 +48,10 @@ class Retention:
     """The graph of one dump and what follows from it. Construction does all the work; it takes a walked heap.
 
     ``parent``, ``dominator`` uint32[nodes] (NOT_LIVE: not reached) and ``retained`` uint64[nodes] in bytes run along all
-    nodes, ``live`` bool[objects], ``depth`` uint32[objects] (hops from a root; 0: not live) and ``first_root`` uint32[objects]
-    (the node of that root) along objects. ``referrer_offsets`` and ``referrers`` are the graph reversed, objects only.
-    ``type_retained`` uint64[types]; ``exact`` is false when sets of groups had to be cut. ``seconds``: stage -> time.
+    nodes; ``live`` bool[objects], ``depth`` uint32[objects] (hops from a root; 0: not live) and ``first_root`` uint32[objects]
+    (that root, a row of ``resolved.roots``) along objects. ``referrer_offsets`` and ``referrers`` are the graph reversed,
+    objects only; ``forget_written`` frees them. ``type_retained`` uint64[types]; ``exact`` is
+    false when sets of groups had to be cut. ``seconds``: stage -> time.
     """
 
     def __init__(self, dump: Dump, walked: HeapWalk, progress: Progress = lambda fraction, text: None) -> None:
@@ -73,9 +74,10 @@ class Retention:
         with self._stage("referrers", progress, 0.4):
             self._reverse()
         with self._stage("paths", progress, 0.5), self._named_slots_cut():
-            self._find_paths()
+            # Dominators first: they need the most memory, and none of what the paths leave behind.
             with self._stage("dominators", progress, 0.6):
                 finished = self._find_dominators()
+            self._find_paths()
             with self._stage("groups", progress, 0.8):
                 self._add_up(finished)
         with self._stage("merged", progress, 0.9):
@@ -184,6 +186,16 @@ class Retention:
         self.referrers: _U32 = self._incoming[:left]
         del self._incoming, self._incoming_offsets
 
+    def root_above(self, row: int) -> tuple[int, int]:
+        """The row in ``resolved.roots`` at which a shortest path to a live object begins, and the hops from there to it."""
+        node, hops = kernels.climb(self.parent, row, self.objects)
+        return int(node) - self.objects, int(hops)
+
+    def forget_written(self) -> None:
+        """Free the reversed graph and the places of paths: once they are written down nobody needs them, and they take a
+        seventh of all memory."""
+        del self.referrers, self.depth, self.first_root
+
     def _place_of_source(self, target: int, source: int) -> int:
         begin, end = self._incoming_offsets[target], self._incoming_offsets[target + 1]
         return int(begin) + int(np.flatnonzero(self._incoming[begin:end] == source)[0])
@@ -286,10 +298,11 @@ class Retention:
         """Both trees from START down: whatever dominates a node lies on its shortest path and so before it in the order.
         Of each object how deep it lies, and below which root."""
         labels, size, beyond = self._labels(), self.walked.columns.size, self.oversize
-        self.depth, self.first_root = np.zeros(self.objects, np.uint32), np.full(self.objects, NOT_LIVE, np.uint32)
-        kernels.measure_paths(self._order, self.parent, self.objects, self.start, self.depth, self.first_root)
         self.merged_paths: MergedTree = merge_tree(self._order, self.parent, labels, size, beyond)
         self.merged_dominators: MergedTree = merge_tree(self._order, self.dominator, labels, size, beyond)
+        del labels
+        self.depth, self.first_root = np.zeros(self.objects, np.uint32), np.full(self.objects, NOT_LIVE, np.uint32)
+        kernels.measure_paths(self._order, self.parent, self.objects, self.depth, self.first_root)
         del self._order
 
     def _labels(self) -> _U32:

@@ -32,7 +32,8 @@ def compile_graph_kernels() -> float:
     graph.keep_object_sources(incoming_offsets.copy(), incoming.copy(), 1)
     parents, order = np.full(_NODES, NOWHERE, np.uint32), np.zeros(_NODES, np.uint32)
     graph.search_breadth_first(offsets, targets, 1, parents, order)
-    graph.measure_paths(order[:0], parents, 1, 1, np.zeros(1, np.uint32), np.zeros(1, np.uint32))
+    graph.climb(parents, 1, 1)
+    graph.measure_paths(order[:0], parents, 1, np.zeros(1, np.uint32), np.zeros(1, np.uint32))
     parents[1] = 1
     finished, dominator = _warm_dominators(offsets, targets, incoming_offsets, incoming)
     graph.group_rows(dominator[:1], np.zeros(_NODES + 2, np.uint32), np.zeros(1, np.uint32))

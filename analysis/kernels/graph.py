@@ -70,9 +70,9 @@ def search_breadth_first(offsets, targets, start, parents, order):
 
 
 @kernel
-def measure_paths(order, parents, first, last, depths, roots):
+def measure_paths(order, parents, first, depths, roots):
     """Along the order of a breadth-first search: depths uint32[first], hops from the root to each object, the root's own is 1;
-    roots uint32[first], the node ``first`` … ``last`` (not included) at which the path of each object begins."""
+    roots uint32[first], at which of the roots, the nodes from ``first`` on, the path of each object begins."""
     for place in range(order.size):
         if place + _FAR < order.size:
             prefetch(parents, np.int64(order[place + _FAR]))
@@ -81,9 +81,19 @@ def measure_paths(order, parents, first, last, depths, roots):
             continue
         above = parents[node]
         if above >= first:
-            depths[node], roots[node] = 1, above
+            depths[node], roots[node] = 1, above - first
         else:
             depths[node], roots[node] = depths[above] + 1, roots[above]
+
+
+@kernel
+def climb(parents, node, first):
+    """The node from ``first`` on at which the path of an object begins, and the hops from there to it."""
+    hops = 0
+    while node < first:
+        node = parents[node]
+        hops += 1
+    return node, hops
 
 
 @kernel

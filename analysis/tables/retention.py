@@ -25,11 +25,12 @@ def write_retention(writer: IndexWriter, retention: Retention) -> None:
     writer.table("retention", {
         "parent": retention.parent[:objects], "dominator": retention.dominator[:objects],
         "retained": retention.retained[:objects], "depth": retention.depth,
-        "root": np.where(retention.first_root == NOT_LIVE, NOT_LIVE, retention.first_root - np.uint32(objects)),
+        "root": retention.first_root,
     })  # fmt: skip
     offsets, grouped = retention.dominated()
     writer.table("dominated_offsets", {"first": offsets})
     writer.table("dominated", {"node": grouped})
+    del offsets, grouped  # eight bytes for each object
     _write_roots(writer, retention)
     _write_merged(writer, retention, "merged_paths", retention.merged_paths)
     _write_merged(writer, retention, "merged_dominators", retention.merged_dominators)

@@ -216,10 +216,10 @@ def _outermost(found: Accumulation) -> tuple[Evidence, ...]:
 
 def held_by(retention: Retention, holder: int) -> tuple[Sentence, tuple[Evidence, ...]]:
     """The root at the end of the shortest path, in words."""
-    row = int(retention.first_root[holder]) - retention.objects
+    row, hops = retention.root_above(holder)
     slot = retention.resolved.roots[row]
     group = retention.resolved.groups[int(retention.resolved.group[row])]
-    way = "in" if retention.depth[holder] == 1 else "reached from"
+    way = "in" if hops == 1 else "reached from"
     if slot.kind == STATIC:
         return (f" {way} the static field ", root(row)), (Evidence("keeps it alive", root(row)),)
     if slot.kind == THREAD_STATIC:
