@@ -158,8 +158,12 @@ def _query(arguments: list[str]) -> int:
     options = parser.parse_args(arguments[1:])
     from analysis.index.columns import DataClass
     from analysis.index.store import open_index
-    from analysis.query import run_query
 
+    try:
+        from analysis.query import run_query
+    except ModuleNotFoundError:
+        remedy = "Install duckdb beside the server, or run it with Python 3.11 on x64 Linux, for which it is pinned."
+        raise AnalysisError("SQL is answered by DuckDB, which is not installed here", remedy=remedy) from None
     found = run_query(open_index(options.index), options.sql.read_text(), DataClass(options.highest))
     options.out.write_text(json.dumps(found.as_dict()))
     _say({"done": True, "rows": len(found.rows)})

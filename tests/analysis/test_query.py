@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis import limits, query
+from analysis.__main__ import main
 from analysis.index import DataClass
 from analysis.index.described import described_tables
 from analysis.index.retention import NOT_LIVE
@@ -120,6 +122,17 @@ def test_rows_text_time_and_memory_are_limited(index: Index, monkeypatch: pytest
         run_query(index, "SELECT count(*) FROM objects a, objects b, objects c WHERE a.size + b.size = c.size + 7", D1)
     with pytest.raises(QueryRefused, match="more than 64 MB"):
         run_query(index, "SELECT * FROM range(100000000) ORDER BY random()", D1)
+
+
+def test_without_duckdb_the_command_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    monkeypatch.delitem(sys.modules, "analysis.query")
+    directory, sql = small_index(tmp_path / "index"), tmp_path / "query.sql"
+    sql.write_text("SELECT 1")
+    assert main(["query", str(directory), str(sql), "--out", str(tmp_path / "result.json")]) == 3
+    assert "DuckDB, which is not installed here" in capsys.readouterr().out
 
 
 def test_values_that_json_lacks_become_text(index: Index) -> None:
