@@ -37,6 +37,8 @@ class FindingCard:
     what_to_do: list[str]
     false_alarm: str
     url: str
+    #: Rows of the types that it names.
+    types: list[int]
 
     @property
     def text(self) -> str:
@@ -75,6 +77,9 @@ def _card(references: References, number: int, item: dict[str, Any]) -> FindingC
         what_to_do=[visible(str(step), 2000) for step in item["what_to_do"]],
         false_alarm=visible(str(item["false_alarm"]), 2000),
         url=references.url("dump-finding", number),
+        types=sorted(
+            {piece["row"] for piece in (*item["title"], *item["summary"], *item["evidence"]) if piece.get("ref") == "type"}
+        ),
     )
 
 

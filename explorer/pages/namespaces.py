@@ -59,6 +59,15 @@ class NamespaceTree:
         biggest = sorted(ids, key=lambda type_id: -int(self._sizes[type_id]))
         return biggest[:limit], max(0, len(biggest) - limit)
 
+    def all_types_in(self, namespace: str) -> list[int]:
+        """Types in a namespace and in those below it."""
+        found, left = list[int](), [namespace]
+        while left:
+            path = left.pop()
+            found += self.members.get(path, [])
+            left += self.children.get(path, ())
+        return found
+
     def retained(self, index: Index, namespace: str) -> int | None:
         """What all objects of a namespace retain together, None where that is unknown.
 

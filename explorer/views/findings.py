@@ -8,6 +8,7 @@ from django.urls import path
 from django.views.decorators.http import require_GET
 
 from explorer.pages.findings import finding_cards, rule_lines
+from explorer.pages.root_paths import merged_root_paths
 from explorer.views.dump_page import DumpPage, with_index
 
 
@@ -32,7 +33,11 @@ def finding(request: HttpRequest, page: DumpPage, number: int) -> HttpResponseBa
     cards = finding_cards(page.index, page.references)
     if not 1 <= number <= len(cards):
         raise Http404
-    return render(request, "findings/finding.html", {"page": page, "frame": page.frame, "card": cards[number - 1]})
+    card = cards[number - 1]
+    context = {"page": page, "frame": page.frame, "card": card}
+    if card.types and page.index.rows["retained_types"]:
+        context["root_paths"] = merged_root_paths(page.index, page.references, card.types)
+    return render(request, "findings/finding.html", context)
 
 
 urlpatterns = [

@@ -19,6 +19,7 @@ from explorer.pages.assemblies import assembly_columns, assembly_rows
 from explorer.pages.generations import BY_SLUG
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
+from explorer.pages.root_paths import merged_root_paths
 from explorer.pages.tables import ListedRows, Query, Table, allowed_columns, sorted_rows
 from explorer.pages.type_list import TypeRows, type_columns
 from explorer.pages.type_retention import type_retention
@@ -108,6 +109,8 @@ def _tree(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpRes
     if request.GET.get("part") == "rows":
         return render(request, "heap/tree_rows.html", context)
     context.update(count=tree.count[at], size=tree.size[at], type_count=tree.type_count[at])
+    if at and found.has_graph:
+        context["root_paths"] = merged_root_paths(page.index, page.references, tree.all_types_in(at))
     return _render(request, page, found, "heap/tree.html", context)
 
 
@@ -255,9 +258,19 @@ def one_type(request: HttpRequest, page: DumpPage, type_id: int) -> HttpResponse
         "fields": fields,
         "statics": statics,
         "near": near,
-        "retention": type_retention(index, page.references, type_id) if found.has_graph and not found.is_free[type_id] else None,
+        **_retention(page, found, type_id),
     }
     return render(request, "heap/type.html", context)
+
+
+def _retention(page: DumpPage, found: TypeCatalogue, type_id: int) -> dict[str, Any]:
+    """What keeps instances alive, nothing where that is not known."""
+    if not found.has_graph or found.is_free[type_id]:
+        return {}
+    return {
+        "retention": type_retention(page.index, page.references, type_id),
+        "root_paths": merged_root_paths(page.index, page.references, [type_id]),
+    }
 
 
 def _page_near(rows: instances.InstanceRows, query: Query, near: str) -> str | None:

@@ -42,3 +42,6 @@ def test_the_leak_is_named_and_its_way_is_one_click_away(reference, team: Team, 
     way = unescape(body_of(as_alice, found[1])).split("Why it is alive")[1].split("</ol>")[0]
     for word in behind:
         assert word in way, word
+    first_finding = unescape(body_of(as_alice, f"{dump.get_absolute_url()}/findings/1"))
+    shared = first_finding.split("Why they are alive")[1].split("</ol>")[0]
+    assert any(word in shared for word in (named[-1], *behind))

@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import plotly.graph_objects as figures
 import pytest
 from django.test import Client
@@ -136,6 +137,17 @@ def test_a_type_shows_who_refers_to_it_and_why_it_lives(real: Dump, as_alice: Cl
     body = body_of(as_alice, address(real, "dump-type", kind))
     assert "Who refers to it" in body
     assert "HeapZoo.Keep" in body.split("Why they are alive")[1]
+
+
+def test_a_namespace_shows_why_its_objects_live(real: Dump, as_alice: Client, index: Index) -> None:
+    body = body_of(as_alice, address(real, "dump-types"), view="tree", at="Scenarios")
+    paths = body.split("Why they are alive")[1].split("</ol>")[0]
+    assert "HeapZoo." in paths
+    every = {kind for kind, name in enumerate(index.text("types", "name").all) if name.startswith("Scenarios.")}
+    merged = np.flatnonzero(np.isin(index.column("merged_paths", "type"), list(every)))
+    biggest = int(index.column("merged_paths", "objects")[merged[np.argmax(index.column("merged_paths", "size")[merged])]])
+    assert f"<b>{biggest}</b> object" in paths.replace("\u202f", "").replace("\u00a0", "")
+    assert "Why they are alive" not in body_of(as_alice, address(real, "dump-types"), view="tree")
 
 
 def test_types_can_be_sorted_by_what_they_retain(real: Dump, as_alice: Client, index: Index) -> None:
