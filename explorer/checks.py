@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -15,6 +16,15 @@ def production_needs_a_host_name(app_configs: Any, **kwargs: Any) -> list[CheckM
     if "*" in settings.ALLOWED_HOSTS:
         return [Error("EXPLORER_ALLOWED_HOSTS must name the hosts of this server", id="explorer.E001")]
     return []
+
+
+@register(Tags.security)
+def provider_is_reached_safely(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Keys and tokens of the provider come over TLS, or from this machine."""
+    issuer = urlsplit(settings.OIDC_ISSUER)
+    if not settings.OIDC_ISSUER or issuer.scheme == "https" or issuer.hostname in ("127.0.0.1", "::1", "localhost"):
+        return []
+    return [Error("EXPLORER_OIDC_ISSUER must be an https:// address", id="explorer.E003")]
 
 
 @register()

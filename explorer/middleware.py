@@ -1,12 +1,73 @@
-"""A one-time password opens one door only: the page on which it is changed."""
+"""Headers of every answer; who a request comes from when a token says so; and that a one-time password opens one door only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+
+from explorer.models import ApiToken
+
+_UPLOADS = ("uploads", "upload-one")
+_NO_FEATURES = (
+    "accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer", "microphone", "midi", "payment",
+    "usb",
+)  # fmt: skip
+_OWN_FEATURES = ("clipboard-write", "publickey-credentials-create", "publickey-credentials-get")
+_PERMISSIONS = ", ".join([*(f"{name}=()" for name in _NO_FEATURES), *(f"{name}=(self)" for name in _OWN_FEATURES)])
+
+
+class SecurityHeadersMiddleware:
+    """Headers that Django does not send by itself: no device features, no other site, nothing of a person's pages kept."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        response.setdefault("Permissions-Policy", _PERMISSIONS)
+        response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if request.user.is_authenticated:
+            response.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
+class ApiTokenMiddleware:
+    """A bearer token makes a request its owner's, for what the token is for and no more: uploads, or reading dumps."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.api_token = None
+        header = request.headers.get("Authorization", "")
+        if header.startswith("Bearer "):
+            token = ApiToken.of(header.removeprefix("Bearer ").strip())
+            if token is None:
+                return _refusal(
+                    401, "The token is not valid, or its owner may not come in.", "Make another on your account page."
+                )
+            request.api_token, request.user = token, token.user
+        return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: object, arguments: object, values: dict[str, object]
+    ) -> HttpResponse | None:
+        token, name = request.api_token, request.resolver_match.url_name
+        if token is None or (name in _UPLOADS and token.may_upload):
+            return None
+        reads = request.method in ("GET", "HEAD") and (name == "archive" or "dump_id" in values)
+        if reads and token.may_read and name not in _UPLOADS:
+            return None
+        return _refusal(403, "The token is not for this.", "Make one on the account page that is.")
+
+
+def _refusal(status: int, what: str, remedy: str) -> HttpResponse:
+    response = JsonResponse({"what": what, "where": "", "remedy": remedy}, status=status)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 class PasswordChangeMiddleware:
@@ -18,7 +79,7 @@ class PasswordChangeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user = request.user
         if user.is_authenticated and user.must_change_password:
-            allowed = (reverse("password-change"), reverse("logout"), "/static/")
+            allowed = (reverse("password-change"), reverse("account_logout"), "/static/")
             if not request.path.startswith(allowed):
                 return redirect("password-change")
         return self._get_response(request)

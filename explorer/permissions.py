@@ -70,6 +70,11 @@ def can_manage_members(viewer: Viewer, team_id: UUID) -> bool:
     return viewer.roles.get(team_id) == Role.LEAD
 
 
+def can_invite(viewer: Viewer, team_id: UUID, role: Role) -> bool:
+    """Leads of the team, up to analyst."""
+    return can_manage_members(viewer, team_id) and role in (Role.VIEWER, Role.ANALYST)
+
+
 def can_delete_symbols(viewer: Viewer, team_id: UUID, uploaded_by_id: int | None) -> bool:
     """Leads, and an analyst's own PDBs."""
     role = viewer.roles.get(team_id)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
-from explorer.models import Dump, Membership, Role, SavedQuery, SymbolFile, Team, Upload, User
+from explorer.models import Dump, Invitation, Membership, Role, SavedQuery, SymbolFile, Team, Upload, User
 
 AnyUser = User | AnonymousUser
 
@@ -37,6 +38,13 @@ def uploads_of(user: AnyUser) -> QuerySet[Upload]:
 def members_of(team: Team) -> QuerySet[Membership]:
     """Memberships of a team with their people."""
     return team.memberships.select_related("user").order_by("user__username")
+
+
+def open_invitations() -> QuerySet[Invitation]:
+    """Invitations that can still be accepted: unused, in time, and their maker still leads the team."""
+    makers = Membership.objects.filter(team=OuterRef("team"), user=OuterRef("invited_by"), role=Role.LEAD, user__is_active=True)
+    unused = Invitation.objects.select_related("team", "invited_by").filter(accepted_at=None, expires_at__gt=timezone.now())
+    return unused.filter(Exists(makers))
 
 
 def symbols_of(team: Team) -> QuerySet[SymbolFile]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 import structlog
@@ -46,6 +47,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_htmx",
     "django_cotton",
@@ -59,9 +66,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "explorer.middleware.SecurityHeadersMiddleware",
+    "explorer.middleware.ApiTokenMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "explorer.middleware.PasswordChangeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -102,7 +112,40 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "login", "archive", "login"
+LOGIN_URL, LOGIN_REDIRECT_URL, LOGOUT_REDIRECT_URL = "account_login", "archive", "account_login"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+
+# Accounts (docs/operating.md, "Signing in"). Who may have one: explorer/account_adapters.py.
+ALLAUTH_TRUSTED_PROXY_COUNT = int(HTTPS)
+ACCOUNT_ADAPTER = "explorer.account_adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+SOCIALACCOUNT_ADAPTER = "explorer.account_adapters.SocialAccountAdapter"
+MFA_ADAPTER = "explorer.account_adapters.MfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Dump Explorer"
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
+
+OIDC_ISSUER: str = env.str("EXPLORER_OIDC_ISSUER", default="")
+OIDC_DOMAINS: list[str] = [domain.lower() for domain in env.list("EXPLORER_OIDC_DOMAINS", default=[])]
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": []}}
+if OIDC_ISSUER:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
+        {
+            "provider_id": "oidc",
+            "name": env.str("EXPLORER_OIDC_NAME", default="single sign-on"),
+            "client_id": env.str("EXPLORER_OIDC_CLIENT_ID"),
+            "secret": env.str("EXPLORER_OIDC_CLIENT_SECRET", default=""),
+            "settings": {"server_url": OIDC_ISSUER},
+        }
+    ]
+
+# Invitations can go by mail; without a server for it, what would be sent is printed.
+vars().update(env.email_url("EXPLORER_EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL: str = env.str("EXPLORER_EMAIL_FROM", default="dump-explorer@localhost")
 
 LANGUAGE_CODE, TIME_ZONE, USE_TZ, USE_I18N = "en", "UTC", True, False
 STATIC_URL = "/static/"
@@ -127,9 +170,13 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # Signing in with the provider begins with a form, and browsers hold its redirect to this too.
+        "form-action": [SELF, *({"{0.scheme}://{0.netloc}".format(urlsplit(OIDC_ISSUER))} if OIDC_ISSUER else ())],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
+        # static/js/trusted-types.js is the one policy: no text becomes a script.
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["default"],
     }
 }
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -1,6 +1,7 @@
 """All addresses: each file of views brings its own."""
 
 from explorer.views import (
+    account,
     analyses,
     archive,
     compare,
@@ -9,6 +10,7 @@ from explorer.views import (
     findings,
     gc,
     heap,
+    invitations,
     locks,
     modules,
     query,
@@ -34,7 +36,9 @@ urlpatterns = [
     *locks.urlpatterns,
     *findings.urlpatterns,
     *crash.urlpatterns,
+    *account.urlpatterns,
     *team.urlpatterns,
+    *invitations.urlpatterns,
     *symbols.urlpatterns,
     *uploads.urlpatterns,
     *analyses.urlpatterns,

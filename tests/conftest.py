@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 from django.db import connections
 from pytest_django import Settings
 
@@ -25,13 +26,14 @@ FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
 
 @pytest.fixture(autouse=True)
 def own_data_directory(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Files of one test in its own directory, static files by their plain names, passwords hashed fast, a broker in memory."""
+    """Files of one test in its own directory, static files by their plain names, passwords hashed fast, nothing counted yet."""
     data = tmp_path_factory.mktemp("data")
     settings.DATA_DIR = data
     settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR = data / "store", data / "uploads", data / "scratch"
     settings.STATIC_ROOT = data / "static"
     settings.STATIC_ROOT.mkdir()
     settings.FREE_DISK_BYTES = 1 << 20
+    cache.clear()  # sign-ins and requests that an earlier test made count toward a limit
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}

@@ -1,9 +1,10 @@
-"""Tables: people and teams, dumps, uploads, analyses, findings, symbols, saved queries, the audit."""
+"""Tables: people, teams and invitations, dumps, uploads, analyses, findings, symbols, saved queries, the audit."""
 
 from explorer.models.analysis import Analysis, IllegalTransition, State
 from explorer.models.audit import AuditEntry
 from explorer.models.dump import Dump
 from explorer.models.finding import Finding
+from explorer.models.invitation import Invitation
 from explorer.models.query import SavedQuery
 from explorer.models.symbol import SymbolFile
 from explorer.models.team import ApiToken, Membership, Role, Team, User
@@ -16,6 +17,7 @@ __all__ = [
     "Dump",
     "Finding",
     "IllegalTransition",
+    "Invitation",
     "Membership",
     "Role",
     "SavedQuery",

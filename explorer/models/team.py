@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
 from datetime import timedelta
@@ -11,6 +10,7 @@ from typing import ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 
 class User(AbstractUser):
@@ -56,13 +56,15 @@ class Membership(models.Model):
 
 
 class ApiToken(models.Model):
-    """Lets a program act for a person. Only a prefix and a hash are kept; the secret is shown once."""
+    """Lets a program act for a person, within what is ticked. A prefix and a keyed hash are kept; the secret is shown once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)
+    may_upload = models.BooleanField(default=False)
+    may_read = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True)
@@ -74,23 +76,36 @@ class ApiToken(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
     @classmethod
-    def issue(cls, user: User, name: str, days: int = 90) -> tuple[ApiToken, str]:
+    def issue(
+        cls, user: User, name: str, days: int = 90, *, may_upload: bool = True, may_read: bool = False
+    ) -> tuple[ApiToken, str]:
         """A new token and its secret, which is not kept."""
         secret = f"dex_{secrets.token_urlsafe(32)}"
         token = cls.objects.create(
-            user=user, name=name, prefix=secret[:10], digest=cls._digest(secret), expires_at=timezone.now() + timedelta(days=days)
+            user=user,
+            name=name,
+            prefix=secret[:10],
+            digest=keyed_hash("token", secret),
+            may_upload=may_upload,
+            may_read=may_read,
+            expires_at=timezone.now() + timedelta(days=days),
         )
         return token, secret
 
     @classmethod
-    def holder(cls, secret: str) -> User | None:
-        """The person a secret stands for, or None when it is unknown or has expired."""
-        token = cls.objects.select_related("user").filter(digest=cls._digest(secret), expires_at__gt=timezone.now()).first()
-        if token is None or not token.user.is_active:
-            return None
-        cls.objects.filter(pk=token.pk).update(last_used_at=timezone.now())
-        return token.user
+    def of(cls, secret: str) -> ApiToken | None:
+        """The token of a secret with its person, or None: unknown, expired, or of somebody who may not come in themselves."""
+        token = (
+            cls.objects.select_related("user")
+            .filter(digest=keyed_hash("token", secret), expires_at__gt=timezone.now())
+            .filter(user__is_active=True, user__must_change_password=False)
+            .first()
+        )
+        if token is not None:
+            cls.objects.filter(pk=token.pk).update(last_used_at=timezone.now())
+        return token
 
-    @staticmethod
-    def _digest(secret: str) -> str:
-        return hashlib.sha256(secret.encode()).hexdigest()
+
+def keyed_hash(purpose: str, secret: str) -> str:
+    """64 hexadecimal digits that stand for a secret in the database and are worth nothing without the server's key."""
+    return salted_hmac(f"explorer.{purpose}", secret, algorithm="sha256").hexdigest()

@@ -1,69 +1,23 @@
-"""Signing in, one's own account, and who belongs to a team."""
+"""Who belongs to a team."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.forms import PasswordChangeForm
-from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
-from django.utils.decorators import method_decorator
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from explorer import permissions
 from explorer.access import team_for, viewer_of
-from explorer.models import ApiToken, Membership, Role, User
-from explorer.queries import members_of, teams_of
+from explorer.models import Membership, Role, User
+from explorer.queries import members_of, open_invitations, teams_of
 from explorer.services import teams
-from explorer.services.plain_text import plain
-
-
-@method_decorator(login_not_required, name="dispatch")
-class SignIn(LoginView):
-    template_name = "account/login.html"
-    redirect_authenticated_user = True
-
-
-@require_http_methods(["GET", "POST"])
-def password_change(request: HttpRequest) -> HttpResponse:
-    """Change one's own password; the way out for a one-time password."""
-    user = request.user
-    form = PasswordChangeForm(user, request.POST or None)
-    if request.method == "POST" and form.is_valid() and isinstance(user, User):
-        form.save()
-        user.must_change_password = False
-        user.save(update_fields=["must_change_password"])
-        update_session_auth_hash(request, user)
-        messages.success(request, "Your password was changed.")
-        return redirect("archive")
-    return render(request, "account/password.html", {"form": form})
-
-
-@require_GET
-def account(request: HttpRequest) -> HttpResponse:
-    tokens = ApiToken.objects.filter(user_id=request.user.pk)
-    return render(request, "account/account.html", {"tokens": tokens, "new_token": request.session.pop("new_token", None)})
-
-
-@require_POST
-def create_token(request: HttpRequest) -> HttpResponse:
-    if isinstance(request.user, User):
-        name = plain(request.POST.get("name", ""), 100) or "command line"
-        _, request.session["new_token"] = ApiToken.issue(request.user, name)
-    return redirect("account")
-
-
-@require_POST
-def revoke_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    get_object_or_404(ApiToken, pk=token_id, user_id=request.user.pk).delete()
-    return redirect("account")
 
 
 @require_GET
@@ -71,7 +25,13 @@ def team_list(request: HttpRequest) -> HttpResponse:
     """The person's teams, each with its members."""
     viewer = viewer_of(request.user)
     rows = [
-        {"team": team, "members": members_of(team), "may_manage": permissions.can_manage_members(viewer, team.pk)}
+        {
+            "team": team,
+            "members": members_of(team),
+            "may_manage": permissions.can_manage_members(viewer, team.pk),
+            "invitations": open_invitations().filter(team=team),
+            "roles_to_invite": [role for role in Role if permissions.can_invite(viewer, team.pk, role)],
+        }
         for team in teams_of(request.user)
     ]
     return render(request, "account/team.html", {"rows": rows, "roles": Role.choices})
@@ -118,12 +78,6 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 urlpatterns = [
-    path("login", SignIn.as_view(), name="login"),
-    path("logout", LogoutView.as_view(), name="logout"),
-    path("account", account, name="account"),
-    path("account/password", password_change, name="password-change"),
-    path("account/tokens", create_token, name="token-create"),
-    path("account/tokens/<uuid:token_id>/revoke", revoke_token, name="token-revoke"),
     path("team", team_list, name="team"),
     path("team/<uuid:team_id>/members", add_member, name="member-add"),
     path("team/<uuid:team_id>/members/<int:membership_id>/remove", remove_member, name="member-remove"),

@@ -17,7 +17,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from explorer.models import ApiToken, Team, Upload, User
+from explorer.models import Team, Upload, User
 from explorer.queries import teams_for_upload, uploads_of
 from explorer.services.samples import add_sample
 from explorer.services.uploads import Labels, UploadRefused, append, cancel_upload, create_upload, settle
@@ -32,14 +32,10 @@ class _Unauthenticated(Exception):
 
 def _person(request: HttpRequest) -> User:
     """The person behind a bearer token, or behind a session whose request carries the CSRF token."""
-    header = request.headers.get("Authorization", "")
-    if header.startswith("Bearer "):
-        holder = ApiToken.holder(header.removeprefix("Bearer ").strip())
-        if holder is None:
-            raise _Unauthenticated
-        return holder
     if not isinstance(request.user, User):
         raise _Unauthenticated
+    if request.api_token is not None:
+        return request.user
     if CsrfViewMiddleware(lambda r: HttpResponse()).process_view(request, lambda r: None, (), {}) is not None:
         raise UploadRefused(403, "The request does not carry this page's token.", remedy="Reload the page and try again.")
     return request.user

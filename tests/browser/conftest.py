@@ -66,7 +66,7 @@ class Screen:
 
     def sign_in(self, user: User) -> Page:
         page = self.go("/login")
-        page.fill("[name=username]", user.username)
+        page.fill("[name=login]", user.username)
         page.fill("[name=password]", "correct horse battery staple")
         page.click("button.primary")
         page.wait_for_selector("nav.rail")

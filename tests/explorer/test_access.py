@@ -17,6 +17,7 @@ from explorer import permissions
 from explorer.access import subject_of, viewer_of
 from explorer.models import ApiToken, Dump, Membership, Role, SavedQuery, SymbolFile, Team, Upload, User
 from explorer.queries import dumps_visible_to, teams_for_upload
+from explorer.services.invitations import invite
 from explorer.services.uploads import Labels, create_upload
 from tests.execution_builder import LOCKS_AT
 from tests.index_builder import HEAP_START
@@ -54,15 +55,40 @@ OWN_UPLOAD = Line(
     {"HEAD": ABSENT, "PATCH": ABSENT, "DELETE": ABSENT},
     {"HEAD": ABSENT, "PATCH": ABSENT, "DELETE": ABSENT},
 )
+TO_SIGN_IN = dict.fromkeys(METHODS, 302)
+#: To another way of confirming who one is: these people have no second factor, and their sign-in is not on record.
+LED_AWAY = same(**TO_SIGN_IN)
 TABLE: dict[str, Line] = {
     "archive": same(GET=200),
     "upload": same(GET=200),
     "sample": same(POST=302),
-    "login": Line({"GET": 200, "HEAD": 200, "POST": 200, "PUT": 200}, *[dict.fromkeys(METHODS, 302)] * 4),
-    "logout": same(POST=302),
+    "account_login": Line({"GET": 200, "HEAD": 200, "POST": 200, "PUT": 200}, *[dict.fromkeys(METHODS, 302)] * 4),
+    "account_logout": Line({"POST": 302}, *[{"POST": 302}] * 4),
+    "mfa_authenticate": Line(TO_SIGN_IN, *[TO_SIGN_IN] * 4),
+    "account_inactive": Line({"GET": 200, "HEAD": 200}, *[{"GET": 200, "HEAD": 200}] * 4),
+    "openid_connect_login": Line({"POST": ABSENT}, *[{"POST": ABSENT}] * 4),
+    "openid_connect_callback": Line({"GET": ABSENT}, *[{"GET": ABSENT}] * 4),
+    "socialaccount_login_cancelled": Line({"GET": 200, "HEAD": 200}, *[{"GET": 200, "HEAD": 200}] * 4),
+    "account_reauthenticate": same(GET=200, HEAD=200, POST=200, PUT=200),
+    "sign-in-again": same(GET=200),
+    "mfa_reauthenticate": LED_AWAY,
+    "mfa_reauthenticate_webauthn": LED_AWAY,
+    "mfa_index": same(GET=200, HEAD=200),
+    "mfa_activate_totp": LED_AWAY,
+    "mfa_deactivate_totp": LED_AWAY,
+    "mfa_view_recovery_codes": LED_AWAY,
+    "mfa_generate_recovery_codes": LED_AWAY,
+    "mfa_list_webauthn": same(GET=200, HEAD=200),
+    "mfa_add_webauthn": LED_AWAY,
+    "mfa_remove_webauthn": LED_AWAY,
+    "usersessions_list": same(GET=200, HEAD=200, POST=302, PUT=302),
     "account": same(GET=200),
     "password-change": same(GET=200, POST=200),
     "token-create": same(POST=302),
+    "invitation-create": Line({}, {"POST": 302}, {"POST": FORBIDDEN}, {"POST": FORBIDDEN}, {"POST": ABSENT}),
+    "invitation-revoke": LEADS,
+    "invitation": Line({"GET": ABSENT, "POST": ABSENT}, *[{"GET": ABSENT, "POST": ABSENT}] * 4),
+    "invitation-open": Line({"GET": ABSENT}, *[{"GET": ABSENT}] * 4),
     "token-revoke": Line({}, {"POST": ABSENT}, {"POST": 302}, {"POST": ABSENT}, {"POST": ABSENT}),
     "team": same(GET=200),
     "member-add": LEADS,
@@ -104,7 +130,11 @@ TABLE: dict[str, Line] = {
     "upload-one": OWN_UPLOAD,
 }  # fmt: skip
 ADDRESSES: list[URLPattern] = list(get_resolver().url_patterns)
-EXEMPT = {"login", "healthz", "uploads", "upload-one"}
+EXEMPT = {
+    "account_login", "account_logout", "mfa_authenticate", "account_inactive",
+    "openid_connect_login", "openid_connect_callback", "socialaccount_login_cancelled",
+    "invitation", "invitation-open", "healthz", "uploads", "upload-one",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -126,6 +156,10 @@ def world(team, other_team, alice: User, bob: User, carol: User, mallory: User) 
         "other_id": dump.pk,
         "object_address": f"{HEAP_START:x}",
         "number": 1,
+        "invitation_id": invite(team=team, by=alice, role=Role.VIEWER)[0].pk,
+        "secret": "none",
+        "provider_id": "none",
+        "pk": 1,
         "query_id": SavedQuery.objects.create(team=team, owner=bob, name="x", text="help", shared=True).pk,
     }
 
@@ -149,7 +183,7 @@ def test_the_table(pattern: URLPattern, person: str, world: dict[str, object]) -
         if person != "anonymous":
             client.force_login(User.objects.get(username=person))
         response = client.generic(method, address)
-        led_to_sign_in = response.status_code == 302 and response["Location"] == f"{reverse('login')}?next={address}"
+        led_to_sign_in = response.status_code == 302 and response["Location"] == f"{reverse('account_login')}?next={address}"
         found[method] = SIGN_IN if led_to_sign_in else response.status_code
         closed = SIGN_IN if person == "anonymous" and pattern.name not in EXEMPT else WRONG_METHOD
         expected[method] = getattr(TABLE[pattern.name], person).get(method, closed)
@@ -192,7 +226,7 @@ def test_a_one_time_password_opens_only_its_page(pattern: URLPattern, bob: User,
     client.force_login(bob)
     for method in METHODS:
         response = client.generic(method, address_of(pattern, world))
-        if pattern.name not in ("password-change", "logout"):
+        if pattern.name not in ("password-change", "account_logout"):
             assert (response.status_code, response["Location"]) == (302, reverse("password-change"))
         else:
             assert response.status_code in (200, 302, 405)

@@ -84,7 +84,10 @@ def test_start_commands_serve_and_analyse(environment: dict[str, str]) -> None:
         for name in ("web", "worker", "beat"):
             _start(stack, name, environment, port)
         _until(lambda: _healthy(base), 60)
-        issue = "from explorer.models import *; print(ApiToken.issue(User.objects.get(), 'test')[1])"
+        issue = (
+            "from explorer.models import *; User.objects.update(must_change_password=False); "
+            "print(ApiToken.issue(User.objects.get(), 'test')[1])"
+        )
         made = subprocess.run(
             [sys.executable, "manage.py", "shell", "-v", "0", "-c", issue],
             cwd=_PROJECT,

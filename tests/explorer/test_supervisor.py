@@ -70,9 +70,7 @@ def _processes_of(data: Path) -> list[str]:
 def _sign_in(base: str, name: str, password: str) -> requests.Session:
     session = requests.Session()
     session.get(f"{base}/login")
-    session.post(
-        f"{base}/login", data={"username": name, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
-    )
+    session.post(f"{base}/login", data={"login": name, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]})
     return session
 
 

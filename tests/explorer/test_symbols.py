@@ -124,7 +124,7 @@ def test_too_much_is_refused(team, bob: User, settings) -> None:
 def test_a_form_without_a_token_keeps_no_more_than_the_cap(db, settings, tmp_path: Path) -> None:
     """A form is read before anybody knows who sent it: what goes beyond the cap is dropped, not written."""
     settings.MAXIMUM_SYMBOL_BYTES, settings.FILE_UPLOAD_TEMP_DIR = 1000, str(tmp_path)
-    request = Client(enforce_csrf_checks=True).post(reverse("login"), {"x": io.BytesIO(b"x" * 3_000_000)})
+    request = Client(enforce_csrf_checks=True).post(reverse("account_login"), {"x": io.BytesIO(b"x" * 3_000_000)})
     assert request.status_code == 403
     assert list(tmp_path.iterdir()) == []
 

@@ -96,4 +96,4 @@ def test_the_pages_of_an_account_draw(name: str, as_alice: Client) -> None:
 
 
 def test_the_sign_in_page_draws_for_everybody(db) -> None:
-    assert "Sign in" in Client().get(reverse("login")).content.decode()
+    assert "Sign in" in Client().get(reverse("account_login")).content.decode()

@@ -31,7 +31,7 @@ def text_of(response) -> str:
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_a_stranger_gets_404_and_nobody_gets_the_sign_in_page(name: str, dump: Dump, as_mallory: Client) -> None:
     assert as_mallory.get(address(dump, name)).status_code == 404
-    assert Client().get(address(dump, name))["Location"].startswith(reverse("login"))
+    assert Client().get(address(dump, name))["Location"].startswith(reverse("account_login"))
 
 
 def test_a_stranger_gets_404_for_one_type_and_its_export(dump: Dump, as_mallory: Client) -> None:
@@ -218,7 +218,7 @@ def test_only_pages_that_exist_are_in_the_rail(dump: Dump, as_alice: Client) -> 
     body = text_of(as_alice.get(address(dump, "dump-overview")))
     rail = body.split('<nav class="rail"')[1].split("</nav>")[0]
     links = [part.split('"')[0] for part in rail.split('href="')[1:]]
-    assert len(links) == 17
+    assert len(links) == 18
     assert all(as_alice.get(link).status_code == 200 for link in links)
 
 
