@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError, Corrupt
-from analysis.heap.type_table import TypeTable
 from analysis.kernels import references as kernels
 from analysis.limits import LIMITS
 from analysis.memory.reader import Memory
+from analysis.runtime.type_columns import MethodTables
 from analysis.runtime.types import TypeInfo, TypeSystem
 
 _WORD = 8
@@ -32,23 +32,46 @@ class DescriptorTable:
     problems: list[str] = field(default_factory=list)
 
 
-def read_descriptors(memory: Memory, type_system: TypeSystem, types: TypeTable) -> DescriptorTable:
-    """Programs of all types of a heap. A descriptor that makes no sense is named in ``problems`` and counts as empty."""
-    programs = np.zeros((len(types), 3), np.int64)
-    runs: list[tuple[int, int]] = [(0, 0)]
+def read_descriptors(memory: Memory, type_system: TypeSystem, tables: MethodTables) -> DescriptorTable:
+    """Programs of all types of a heap, whose ``tables`` begin with type 1: free blocks carry the flag of an array and nothing
+    else. A descriptor that makes no sense is named in ``problems`` and counts as empty."""
+    programs = np.zeros((1 + len(tables.address), 3), np.int64)
+    plain, runs = _one_series(memory, tables)
+    programs[1:][plain, 0] = np.where(tables.component_size[plain] > 0, kernels.SIZED, kernels.FIXED)
+    programs[1:][plain, 1] = np.arange(1, len(runs) + 1)
+    programs[1:][plain, 2] = np.arange(2, len(runs) + 2)
+    more: list[tuple[int, int]] = []
     problems: list[str] = []
-    for row, method_table in enumerate(types.method_tables):
+    for row in np.flatnonzero(tables.contains_pointers & ~plain).tolist():
+        method_table = int(tables.address[row])
         try:
-            # Free blocks carry the flag of an array and nothing else.
-            info = type_system.info(method_table) if row else None
-            found = _program(memory, info) if info and info.contains_pointers else None
+            kind, found = _program(memory, type_system.info(method_table))
         except AnalysisError as damage:
             problems.append(f"references of {type_system.name(method_table)}: {damage}")
             continue
-        if found:
-            programs[row] = found[0], len(runs), len(runs) + len(found[1])
-            runs += found[1]
-    return DescriptorTable(programs, np.array(runs, np.int64), problems)
+        first = 1 + len(runs) + len(more)
+        programs[1 + row] = kind, first, first + len(found)
+        more += found
+    unused = np.zeros((1, 2), np.int64)
+    return DescriptorTable(programs, np.concatenate([unused, runs, np.array(more, np.int64).reshape(-1, 2)]), problems)
+
+
+def _one_series(memory: Memory, tables: MethodTables) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """The types whose references lie in one sound series, as nearly all do, and their runs int64[n, 2]. The same conditions
+    as in ``_program``, which names what is wrong with the others."""
+    word = np.uint64(_WORD)
+    count, plain = memory.gather(tables.address - word, np.int64)
+    plain &= tables.contains_pointers & tables.consistent & (count == 1)
+    address, base = tables.address[plain], tables.base_size[plain]
+    start, there = memory.gather(address - 2 * word, np.int64)
+    size, there_too = memory.gather(address - 3 * word, np.int64)
+    sized = tables.component_size[plain] > 0
+    length = np.where(sized, size, (size + base) // _WORD)
+    sound = there & there_too & (start >= _WORD) & (start <= base) & (start & 7 == 0)
+    # Compared by division: a length that was made up must not wrap around.
+    sound &= sized | ((length >= 0) & (length <= (base - start) // _WORD))
+    plain[plain] = sound
+    return plain, np.column_stack([start, length])[sound]
 
 
 def _program(memory: Memory, info: TypeInfo) -> tuple[int, list[tuple[int, int]]]:

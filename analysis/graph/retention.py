@@ -23,6 +23,7 @@ from analysis.heap.walk import HeapWalk
 from analysis.index.retention import NOT_LIVE
 from analysis.kernels import graph as kernels
 from analysis.runtime.handles import DEPENDENT_KIND
+from analysis.runtime.type_columns import read_method_tables
 
 #: Told how much of the work is done (0 to 1), and what comes next.
 Progress = Callable[[float, str], None]
@@ -64,7 +65,9 @@ class Retention:
         with self._stage("references", progress, 0.2):
             self.places = ObjectPlaces(columns.address)
             self.resolved = self._resolve()
-            self.descriptors: DescriptorTable = read_descriptors(dump.core.memory, dump.runtime.types, walked.types)
+            self.descriptors: DescriptorTable = read_descriptors(
+                dump.core.memory, dump.runtime.types, read_method_tables(dump.runtime.target, walked.types.method_tables[1:])
+            )
             roots, groups = len(self.resolved.roots), len(self.resolved.groups)
             self.references: References = find_references(
                 walked, self.descriptors, self.places, self._outside(), roots + groups + 1, 2 * roots + groups

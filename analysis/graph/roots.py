@@ -28,6 +28,7 @@ from analysis.runtime.finalizer_queue import read_finalizer_queue
 from analysis.runtime.handles import Handle, read_handles
 from analysis.runtime.statics import StaticFields
 from analysis.runtime.thread_statics import ThreadStatics
+from analysis.runtime.type_columns import read_method_tables
 
 #: Handles that keep their object alive, by the name of their kind. Weak ones do not, dependent ones pass life on.
 _STRONG_HANDLES = {
@@ -106,7 +107,7 @@ def _named_roots(dump: Dump, walked: HeapWalk) -> tuple[list[RootGroup], list[Ro
     threads = [RootGroup(STACK, "", row) for row in range(len(dump.threads.threads))]
     by_type: list[RootGroup] = []
     named: list[int] = []
-    for method_table in statics.loaded_types(walked.types.method_tables[1:]):
+    for method_table in statics.types_with_statics(walked.types.method_tables[1:]):
         try:
             found, own = statics.of(method_table), statics.thread_statics(method_table)
         except AnalysisError:
@@ -164,13 +165,12 @@ def _handle_groups(handles: list[Handle]) -> list[RootGroup]:
 
 def _loader_allocators(dump: Dump, walked: HeapWalk, handles: list[Handle]) -> dict[int, int]:
     """Every object of a collectible type keeps the loader allocator of its type alive, through no field of its own."""
-    types, target, found = dump.runtime.types, dump.runtime.target, dict[int, int]()
+    target, found = dump.runtime.target, dict[int, int]()
     candidates = {handle.address: handle.object for handle in handles if handle.kind == _WEAK_LONG}
     known: dict[int, int] = {}
-    for method_table in walked.types.method_tables[1:]:
+    tables = read_method_tables(target, walked.types.method_tables[1:])
+    for method_table in tables.address[tables.collectible].tolist():
         try:
-            if not types.info(method_table).collectible:
-                continue
             if target.layout.has("MethodTableAuxiliaryData", "LoaderModule"):
                 auxiliary = target.pointer(method_table, "MethodTable", "AuxiliaryData")
                 module = target.pointer(auxiliary, "MethodTableAuxiliaryData", "LoaderModule")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from bisect import bisect_right
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -122,6 +123,21 @@ class Memory:
             raise MemoryFault(address, length, self.absence(address))
         start, end, offset = found
         return self._view[offset + address - start : offset + min(end, address + length) - start]
+
+    def gather(self, addresses: npt.NDArray[np.uint64], kind: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """One number of ``kind`` at each address, and whether the dump holds all of it there (else the number is 0)."""
+        wanted = np.dtype(kind).newbyteorder("<")
+        table = self.segments
+        values, there = np.zeros(len(addresses), wanted), np.zeros(len(addresses), np.bool_)
+        if len(table):
+            row = np.maximum(np.searchsorted(table.starts.view(np.uint64), addresses, side="right") - 1, 0)
+            start, end = table.starts[row].view(np.uint64), table.ends[row].view(np.uint64)
+            # Compared by subtraction, which cannot wrap around where the address lies in the range.
+            there = (addresses >= start) & (addresses < end) & (end - np.minimum(addresses, end) >= wanted.itemsize)
+            at = table.offsets[row[there]] + (addresses[there] - start[there]).view(np.int64)
+            raw = np.frombuffer(self._view, np.uint8)[at[:, None] + np.arange(wanted.itemsize)]
+            values[there] = raw.reshape(-1).view(wanted)
+        return values, there
 
     def words(self) -> npt.NDArray[np.uint64]:
         """The whole file as read-only 64-bit words, for kernels; bytes after the last full word are left out."""

@@ -6,18 +6,22 @@ Source: ``vm/methodtable.h`` (DynamicStaticsInfo) and, for .NET 8, ``vm/appdomai
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from analysis.errors import AnalysisError
 from analysis.limits import LIMITS
 from analysis.runtime.fields import PRIMITIVE_SIZES, Field, FieldReader
 from analysis.runtime.loader import Module
+from analysis.runtime.type_columns import may_have_statics, read_method_tables
 from analysis.runtime.type_resolver import TypeResolver
 from analysis.runtime.types import TypeInfo, TypeSystem
 
 _NO_REFERENCE = {*PRIMITIVE_SIZES, "Pointer", "FunctionPointer", "NativeInt", "NativeUInt", "Unknown"}
 _HAS_STATICS, _INITIALISED = 2, 1
+_MAXIMUM_MAP_NODES = 1000
 _OPTIONAL_SLOTS, _SLOTS_IN_FRONT, _VIRTUALS_PER_CHUNK = 0x1F, 2, 8
 
 
@@ -38,15 +42,22 @@ class StaticFields:
         self._resolver = TypeResolver(types)
         self._has_info = self._target.layout.has("DynamicStaticsInfo", "GCStatics")
 
-    def loaded_types(self, others: Iterable[int] = ()) -> Iterator[int]:
-        """Method tables of all types with fields of their own: the modules' definitions and instantiations, and ``others``."""
-        seen: set[int] = set()
+    def loaded_types(self, others: npt.ArrayLike = ()) -> npt.NDArray[np.uint64]:
+        """Method tables of all types with fields of their own, uint64[n]: the modules' definitions and instantiations, and
+        ``others``; in the order in which they were found."""
+        found: list[npt.NDArray[np.uint64]] = [np.asarray(others, np.uint64)]
         for module in self._types.modules.values():
-            for handle in (*_definitions(self._types, module), *self._resolver.instantiated_by(module)):
-                if handle and not handle & 2 and handle not in seen:
-                    seen.add(handle)
-                    yield handle
-        yield from (handle for handle in others if handle not in seen)
+            found[-1:-1] = _definitions(self._types, module), self._resolver.instantiated_by(module)
+        handles = np.concatenate(found)
+        handles = handles[(handles != 0) & (handles & 2 == 0)]
+        distinct: npt.NDArray[np.uint64] = handles[np.sort(np.unique(handles, return_index=True)[1])]
+        return distinct
+
+    def types_with_statics(self, others: npt.ArrayLike = ()) -> list[int]:
+        """Those of ``loaded_types`` that may have static fields: of tens of thousands, a few."""
+        tables = read_method_tables(self._target, self.loaded_types(others))
+        chosen: list[int] = tables.address[may_have_statics(self._target, tables)].tolist()
+        return chosen
 
     def of(self, method_table: int) -> list[StaticField]:
         """Reference statics of an initialised type that are shared by all threads. Raises AnalysisError for damage."""
@@ -110,20 +121,22 @@ class StaticFields:
         return memory.pointer(values)
 
 
-def _definitions(types: TypeSystem, module: Module) -> Iterator[int]:
+def _definitions(types: TypeSystem, module: Module) -> npt.NDArray[np.uint64]:
     """Method tables that the loader registered for a module's own types."""
     target = types.target
     node = module.address + target.layout.offset("Module", "TypeDefToMethodTableMap")
-    for _ in range(1000):
+    found = [np.zeros(0, np.uint64)]
+    for _ in range(_MAXIMUM_MAP_NODES):
         try:
             count = target.u32(node, "ModuleLookupMap", "Count")
             if count > LIMITS.types:
-                return
+                break
             mask = target.memory.u64(node + target.layout.offset("ModuleLookupMap", "SupportedFlagsMask"))
             raw = target.memory.read(target.pointer(node, "ModuleLookupMap", "TableData"), 8 * count) if count else b""
             node = target.pointer(node, "ModuleLookupMap", "Next")
         except AnalysisError:
-            return
-        yield from (value & ~mask for value in struct.unpack(f"<{count}Q", raw) if value & ~mask)
+            break
+        found.append(np.frombuffer(raw, "<u8") & ~np.uint64(mask))
         if not node:
-            return
+            break
+    return np.concatenate(found)

@@ -17,16 +17,17 @@ from analysis.runtime.loader import Module
 from analysis.runtime.signatures import format_name
 
 FREE_NAME = "Free"
-_HAS_COMPONENT_SIZE, _CATEGORY = 0x80000000, 0x000F0000
+HAS_COMPONENT_SIZE, CATEGORY = 0x80000000, 0x000F0000
 _CATEGORY_SZ_ARRAY, _CATEGORY_ARRAY = 0x000A0000, 0x00080000
-_CATEGORY_VALUE_TYPES = (0x00040000, 0x00050000, 0x00060000, 0x00070000)
-_FINALIZER, _COLLECTIBLE, _CONTAINS_POINTERS, _GENERICS = 0x00100000, 0x00200000, 0x01000000, 0x30
+#: Of value types only; arrays and strings use the bits otherwise.
+CATEGORY_VALUE_TYPES = (0x00040000, 0x00050000, 0x00060000, 0x00070000)
+_FINALIZER, COLLECTIBLE, CONTAINS_POINTERS, _GENERICS = 0x00100000, 0x00200000, 0x01000000, 0x30
 _TYPE_VARIABLES, _POINTER, _BY_REFERENCE, _FUNCTION_POINTER = (0x13, 0x1E), 0x0F, 0x10, 0x1B
 _CONVENTION_MASK, _MANAGED_CONVENTION = 0x0F, 0
 _ARRAY_HEADER_BYTES, _BYTES_PER_RANK = 24, 8
 #: The smallest base size an object can have: an empty string's.
 SMALLEST_BASE_SIZE = 22
-_LARGEST_BASE_SIZE = 1 << 24
+LARGEST_BASE_SIZE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class TypeInfo:
 
     @property
     def is_value_type(self) -> bool:
-        return is_value_type(self.flags)
+        return self.flags & CATEGORY in CATEGORY_VALUE_TYPES
 
     @property
     def finalizable(self) -> bool:
@@ -60,16 +61,11 @@ class TypeInfo:
 
     @property
     def collectible(self) -> bool:
-        return bool(self.flags & _COLLECTIBLE)
+        return bool(self.flags & COLLECTIBLE)
 
     @property
     def contains_pointers(self) -> bool:
-        return bool(self.flags & _CONTAINS_POINTERS)
-
-
-def is_value_type(flags: int) -> bool:
-    """Whether the flags of a method table say that it is a value type (arrays and strings use the bits otherwise)."""
-    return flags & _CATEGORY in _CATEGORY_VALUE_TYPES
+        return bool(self.flags & CONTAINS_POINTERS)
 
 
 class TypeSystem:
@@ -111,15 +107,15 @@ class TypeSystem:
         parent, tagged, instance = (
             struct.unpack_from("<Q", raw, self._at[name])[0] for name in ("ParentMethodTable", "EEClassOrCanonMT", "PerInstInfo")
         )
-        component = flags & 0xFFFF if flags & _HAS_COMPONENT_SIZE else 0
+        component = flags & 0xFFFF if flags & HAS_COMPONENT_SIZE else 0
         canonical = tagged & ~3 if tagged & 3 else address
         ee_class = self.target.pointer(canonical, "MethodTable", "EEClassOrCanonMT") if tagged & 3 else tagged
         # The runtime's own type of free blocks is the one method table without a class.
         if address != self.free_method_table and (ee_class & 3 or self.target.memory.pointer(ee_class + self._back) != canonical):
             raise Corrupt("its class does not point back at it", where=f"method table {address:#x}")
-        if base_size > _LARGEST_BASE_SIZE:
+        if base_size > LARGEST_BASE_SIZE:
             raise Corrupt(f"a base size of {base_size:,} bytes", where=f"method table {address:#x}")
-        category = flags & _CATEGORY if component else 0
+        category = flags & CATEGORY if component else 0
         rank = 0
         if category == _CATEGORY_SZ_ARRAY:
             rank = 1
@@ -146,7 +142,7 @@ class TypeSystem:
             return int(struct.unpack_from("<Q", raw, self._at["Module"])[0])
         loader_module = int(struct.unpack_from("<Q", raw, self._at["LoaderModule"])[0])
         flags = struct.unpack_from("<I", raw)[0]
-        if not rank and (flags & _HAS_COMPONENT_SIZE or not flags & _GENERICS):
+        if not rank and (flags & HAS_COMPONENT_SIZE or not flags & _GENERICS):
             return loader_module
         return self._module_override(address if rank else canonical)
 
@@ -200,7 +196,7 @@ class TypeSystem:
             return FREE_NAME
         info = self.info(address)
         if info.rank:
-            single = info.flags & _CATEGORY == _CATEGORY_SZ_ARRAY
+            single = info.flags & CATEGORY == _CATEGORY_SZ_ARRAY
             suffix = "[]" if single else "<*>" if info.rank == 1 else f"[{',' * (info.rank - 1)}]"
             return self.name(info.element) + suffix
         metadata = info.module.metadata if info.module else None

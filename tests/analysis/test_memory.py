@@ -90,3 +90,22 @@ def test_notes_name_threads_and_files(tmp_path: Path) -> None:
         ("libx.so", 0x1000, 0x2000),
         ("y.dll", 0x9000, 0x1000),
     ]
+
+
+def test_numbers_gathered_equal_those_read_one_by_one(tmp_path: Path) -> None:
+    pieces = ((0x1000, bytes(range(64))), (0x1040, bytes(range(100, 116))), (0x9000, b"12345"))
+    synthetic = SyntheticCore()
+    for address, content in pieces:
+        synthetic.segment(address, content)
+    memory = _open(tmp_path, synthetic).memory
+    addresses = [0, 0xFFF, 0x1000, 0x1001, 0x1038, 0x103A, 0x1040, 0x104E, 0x9000, 0x9003, 0xFFFF_FFFF_FFFF_FFFF]
+    for kind, size in (("u1", 1), ("<u2", 2), ("<i4", 4), ("<u8", 8)):
+        values, there = memory.gather(np.array(addresses, np.uint64), kind)
+        for value, found, address in zip(values.tolist(), there.tolist(), addresses, strict=True):
+            raw = memory.try_read(address, size)
+            if found:
+                assert raw is not None and value == np.frombuffer(raw, kind)[0]
+            else:
+                # A number that two captured ranges share is left to who reads one by one.
+                shared = memory.segments.find(address) != memory.segments.find(address + size - 1)
+                assert value == 0 and (raw is None or shared)

@@ -19,6 +19,10 @@ from analysis.graph.gc_descriptors import DescriptorTable, read_descriptors
 from analysis.graph.references import ObjectPlaces, OutsideFields, References, find_references
 from analysis.index.retention import DEPENDENT, LOADER_ALLOCATOR
 from analysis.kernels import walk as kernels
+from analysis.memory.reader import Memory
+from analysis.memory.segments import SegmentTable
+from analysis.runtime.type_columns import MethodTables
+from analysis.runtime.types import CONTAINS_POINTERS
 
 _METHOD_TABLES, _HEAP = 0x7E00_0000_0000, 0x7F00_0000_0000
 #: Pieces of the heap lie further apart than a chunk of the kernels' index of places.
@@ -81,16 +85,14 @@ class Heap:
     dependents: list[tuple[int, int]] = field(default_factory=list)
     allocators: list[int] = field(default_factory=list)
 
-    def read(self, address: int, size: int) -> bytes:
-        """Memory before the method tables."""
-        (layout,) = [one for one in self.layouts if one.method_table - 0x1000 < address < one.method_table]
-        before = layout.descriptor().rjust(0x1000, b"\xaa")
-        at = address - layout.method_table + len(before)
-        assert at >= 0 and at + size <= len(before)
-        return before[at : at + size]
-
-    def u64(self, address: int) -> int:
-        return int.from_bytes(self.read(address, 8), "little")
+    def memory(self) -> Memory:
+        """What lies before the method tables."""
+        file = b"".join((one.descriptor() if one.references else b"").rjust(0x1000, b"\xaa") for one in self.layouts)
+        starts = np.array([one.method_table - 0x1000 for one in self.layouts], np.uint64)
+        sizes = np.full(len(starts), 0x1000, np.uint64)
+        offsets = np.arange(len(starts), dtype=np.uint64) * np.uint64(0x1000)
+        view: Any = file
+        return Memory(view, len(file), SegmentTable.build(starts, sizes, sizes, offsets, len(file)))
 
     @property
     def addresses(self) -> list[int]:
@@ -109,9 +111,11 @@ class Heap:
             jobs=np.array(self.jobs, np.int64).reshape(-1, kernels.JOB_COLUMNS),
             captured=SimpleNamespace(words=np.array(self.words, np.uint64)),
         )  # fmt: skip
-        memory: Any = self
         type_system: Any = SimpleNamespace(info=infos.__getitem__, name=hex)
-        descriptors = read_descriptors(memory, type_system, types)
+        flags = np.array([CONTAINS_POINTERS if one.references else 0 for one in self.layouts[1:]], np.uint32)
+        every, none = np.ones(len(flags), np.bool_), np.zeros(len(flags), np.uint64)
+        tables = MethodTables(np.array([*infos][1:], np.uint64), flags, base[1:], component[1:], none, every, every)
+        descriptors = read_descriptors(self.memory(), type_system, tables)
         outside = OutsideFields(
             np.array([row for row, _ in self.dependents], np.uint32), np.array([to for _, to in self.dependents], np.uint64),
             np.array(self.allocators, np.uint64),
