@@ -8,7 +8,9 @@
     python -m analysis query INDEX SQL --out F   answer the SELECT in the file SQL over an index, as JSON in F
     python -m analysis values DUMP ADDRESS --out F   what one object holds, as JSON in F
     python -m analysis warm                  compile the kernels ahead
+    python -m analysis walls --other FILE    try from inside what a captured reader would; a JSON line for each attempt
 
+What reads a file that somebody sent puts walls round itself first (``analysis.sandbox``).
 Exit codes: 0 done, 2 wrong arguments, 3 refused or failed with a reason (the last line says it).
 """
 
@@ -20,6 +22,8 @@ import sys
 from pathlib import Path
 
 from analysis.errors import AnalysisError
+from analysis.kernels.cache import cache_base
+from analysis.sandbox import confine
 
 _REFUSED = 3
 
@@ -41,6 +45,8 @@ def main(arguments: list[str]) -> int:
             return _values(arguments)
         if command == "warm":
             return _warm()
+        if command == "walls":
+            return _walls(arguments)
         return _analyse(arguments)
     except AnalysisError as error:
         _say({"error": error.as_dict()})
@@ -71,6 +77,8 @@ def _analyse(arguments: list[str]) -> int:
     parser.add_argument("dump", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="directory for the index; it is created")
     options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    _confine([options.dump], [options.out])
     from analysis.pipeline import analyse
 
     analyse(
@@ -135,6 +143,7 @@ def _symbols(arguments: list[str]) -> int:
     parser.add_argument("pdb", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="file for the lines; see analysis.index.lines")
     options = parser.parse_args(arguments[1:])
+    _confine([options.pdb], [options.out.parent])
     from analysis.limits import LIMITS
     from analysis.runtime.portable_pdb import read_portable_pdb
 
@@ -156,6 +165,7 @@ def _query(arguments: list[str]) -> int:
         "--highest", type=int, default=1, help="the most sensitive data class that may be asked (docs/security.md)"
     )
     options = parser.parse_args(arguments[1:])
+    _confine([options.index, options.sql], [options.out.parent])
     from analysis.index.columns import DataClass
     from analysis.index.store import open_index
 
@@ -176,12 +186,36 @@ def _values(arguments: list[str]) -> int:
     parser.add_argument("address", type=lambda text: int(text, 16))
     parser.add_argument("--out", type=Path, required=True, help="file for the values")
     options = parser.parse_args(arguments[1:])
+    _confine([options.dump], [options.out.parent])
     from analysis.dump import Dump
     from analysis.values import object_values
 
     options.out.write_text(json.dumps(object_values(Dump(options.dump), options.address).as_dict()))
     _say({"done": True})
     return 0
+
+
+def _confine(read: list[Path], write: list[Path]) -> None:
+    """Walls first. Compiled kernels may be read and kept: the server gives every analysis a copy of its own."""
+    kernels = cache_base()
+    kernels.mkdir(parents=True, exist_ok=True)
+    confine(read, [*write, kernels])
+
+
+def _walls(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis walls")
+    parser.add_argument("--other", type=Path, required=True, help="a file in a directory that must be out of reach")
+    parser.add_argument("--scratch", type=Path, required=True, help="a directory that may be written")
+    options = parser.parse_args(arguments[1:])
+    from analysis.sandbox.probes import PROBES, Place, attempt
+
+    for wall in confine([], [options.scratch]):
+        _say({"wall": wall.name, "missing": wall.missing})
+    place = Place(options.other, options.scratch, options.other.parent)
+    found = {name: attempt(name, place) for name in PROBES}
+    for name, problem in found.items():
+        _say({"attempt": name, "problem": problem})
+    return 1 if any(found.values()) else 0
 
 
 def _warm() -> int:

@@ -23,6 +23,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from explorer.child_processes import end_with_parent
+from explorer.services.engine import kernels_ready, warm_kernels
 from explorer.services.teams import first_administrator
 
 _LONGEST_SOCKET_PATH = 100
@@ -84,7 +85,7 @@ class Supervisor:
     def _prepare(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
-        self.say("Compiling the kernels, once …" if not _kernels_ready() else "Kernels are compiled.")
+        self.say("Compiling the kernels, once …" if not kernels_ready() else "Kernels are compiled.")
         warm_kernels()
 
     def _broker(self) -> str:
@@ -220,20 +221,3 @@ def _web_command(port: int) -> list[str]:
         sys.executable, "-m", "gunicorn", "explorer.wsgi:application", "--worker-class", "gthread", "--threads", "8",
         "--timeout", "120", "--bind", f"127.0.0.1:{port}", "--log-level", "warning", "--no-control-socket",
     ]  # fmt: skip
-
-
-def kernel_directory() -> Path:
-    """Where compiled kernels are kept; the engine's child processes read them there."""
-    return Path(settings.DATA_DIR) / "kernels"
-
-
-def _kernels_ready() -> bool:
-    return any(kernel_directory().glob("kernels-*/*/*.nbi"))
-
-
-def warm_kernels() -> None:
-    """Compile the kernels ahead; without a working compiler the first analysis says what is wrong."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(kernel_directory())}
-    subprocess.run(
-        [sys.executable, "-m", "analysis", "warm"], cwd=settings.BASE_DIR, env=environment, check=False, stdout=subprocess.DEVNULL
-    )

@@ -21,6 +21,7 @@ from explorer.models import Dump, Role, Team, User
 from tests.analysis.bundled_dumps import bundled_dumps
 from tests.stored_dumps import analysed_dump
 
+pytest_plugins = ["tests.goals"]
 FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
 
 

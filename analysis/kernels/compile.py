@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from analysis.kernels.cache import cache_base
 
 
 def _cache_directory() -> Path | None:
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    base = os.environ.get("NUMBA_CACHE_DIR") or Path(os.environ.get("HOME") or tempfile.gettempdir()) / ".cache" / "dump-explorer"
-    directory = Path(base) / f"kernels-{digest.hexdigest()[:16]}"
+    directory = cache_base() / f"kernels-{digest.hexdigest()[:16]}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         return directory if os.access(directory, os.W_OK) else None

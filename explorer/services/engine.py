@@ -10,6 +10,7 @@ import math
 import os
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from explorer.child_processes import end_with_parent
 from explorer.services.plain_text import plain, without_nul
 
 _REFUSED = 3
+_KERNELS = "kernels"
 _HEARTBEAT_SECONDS = 3.0
 _PROGRESS_SECONDS = 0.5
 _LINE_BYTES = 1 << 16
@@ -92,6 +94,9 @@ def run_engine(dump: Path, out: Path, progress: Progress) -> str:
     """Analyse ``dump`` into the directory ``out``; the engine's log. Raises EngineRefused, EngineCrashed, or what
     ``progress`` raises, after the engine and all its children were killed."""
     allowed = _Allowed(settings.ANALYSIS_SECONDS, settings.ANALYSIS_MEMORY_BYTES, _INDEX_BYTES_LIMIT)
+    if kernel_directory().exists():
+        # A copy: whoever takes one reader over must not reach the next one through what it compiled.
+        shutil.copytree(kernel_directory(), out.parent / _KERNELS)
     return _run([str(dump), "--out", str(out)], out.parent, allowed, progress).log
 
 
@@ -225,12 +230,45 @@ def _error_in(message: dict[str, Any]) -> dict[str, str] | None:
     return {str(key): str(value) for key, value in error.items()} if isinstance(error, dict) else None
 
 
+def kernel_directory() -> Path:
+    """Where compiled kernels are kept. Each analysis reads a copy of its own."""
+    return Path(settings.DATA_DIR) / _KERNELS
+
+
+def kernels_ready() -> bool:
+    return any(kernel_directory().glob("kernels-*/*/*.nbi"))
+
+
+def warm_kernels() -> None:
+    """Compile the kernels ahead; without a working compiler the first analysis says what is wrong."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(kernel_directory())}
+    subprocess.run(
+        [sys.executable, "-m", "analysis", "warm"], cwd=settings.BASE_DIR, env=environment, check=False, stdout=subprocess.DEVNULL
+    )
+
+
+def attempts_from_inside() -> Iterator[dict[str, str]]:
+    """What the walls of a child are, and what was tried from inside: ``wall`` or ``attempt``, with ``missing`` or ``problem``
+    ("" when all is well)."""
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as elsewhere:
+        other = Path(elsewhere) / "other"
+        other.touch()
+        allowed = _Allowed(_SYMBOL_SECONDS, _SYMBOL_MEMORY_BYTES, _LINES_BYTES_LIMIT)
+        command = [sys.executable, "-m", "analysis", "walls", "--other", other, "--scratch", scratch]
+        found = subprocess.run(  # noqa: S603  (our own program, arguments are paths we made)
+            command, cwd=settings.BASE_DIR, env=_environment(Path(scratch)), preexec_fn=partial(_limit, allowed),
+            capture_output=True, timeout=_SYMBOL_SECONDS, check=False,
+        )  # fmt: skip
+    yield from (_parse(line) for line in found.stdout.splitlines())
+
+
 def _environment(scratch: Path) -> dict[str, str]:
     """Nothing of the server's own: no secrets, no database address."""
-    cache = Path(settings.DATA_DIR) / "kernels"
     return {
-        "PATH": "/usr/bin:/bin", "HOME": str(scratch), "LANG": "C.UTF-8", "NUMBA_CACHE_DIR": str(cache),
-        "PYTHONPATH": str(settings.BASE_DIR),
+        "PATH": "/usr/bin:/bin", "HOME": str(scratch), "LANG": "C.UTF-8", "NUMBA_CACHE_DIR": str(scratch / _KERNELS),
+        "PYTHONPATH": str(settings.BASE_DIR), "DUMP_EXPLORER_REQUIRE_WALLS": "1" if settings.REQUIRE_WALLS else "0",
+        # Threads that a library starts before the walls stand would not be held by them.
+        "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from analysis.sandbox.confine import REQUIRED
 from explorer.models import Analysis, State
 from explorer.services import analyses
 from tests.explorer.waiting_analyses import again, is_running, received, wait_for_pid
@@ -160,7 +161,7 @@ def test_the_engine_sees_no_secrets_and_has_limits(analysis: Analysis, engine, s
     row = again(analysis)
     assert row.state == State.DONE
     seen = json.loads(row.log)
-    expected = {"PATH", "HOME", "LANG", "NUMBA_CACHE_DIR", "PYTHONPATH"}
+    expected = {"PATH", "HOME", "LANG", "NUMBA_CACHE_DIR", "PYTHONPATH", "OPENBLAS_NUM_THREADS", REQUIRED}
     assert set(seen["environment"]) - {"LC_CTYPE"} == expected
     assert seen["secret_key"] == "ImproperlyConfigured"
     limits = seen["limits"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import zstandard
 from analysis.index import open_index
 from explorer.models import Analysis, Dump, State
 from explorer.services import analyses
+from explorer.services.engine import warm_kernels
 from explorer.services.samples import SAMPLE, add_sample
 from explorer.services.uploads import Labels, append, create_upload
 
@@ -20,10 +22,16 @@ REFERENCE = Path(__file__).resolve().parents[1] / "data" / "zoo-net10.oracle.jso
 
 @pytest.fixture(autouse=True)
 def kernels_compiled_before(settings) -> None:
-    """Compiled kernels are kept from run to run, as a server keeps them."""
+    """Compiled kernels are kept from run to run, and made before the server starts."""
     kept = settings.BASE_DIR / "data" / "kernels"
     kept.mkdir(parents=True, exist_ok=True)
     (settings.DATA_DIR / "kernels").symlink_to(kept)
+    _compile_once()
+
+
+@cache
+def _compile_once() -> None:
+    warm_kernels()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from explorer.services.engine import warm_kernels
 from explorer.services.teams import first_administrator
-from explorer.supervisor import warm_kernels
 
 
 class Command(BaseCommand):

@@ -1,0 +1,32 @@
+"""``manage.py doctor``: whether this system keeps the reader of dumps behind all its walls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from explorer.services.engine import attempts_from_inside
+
+
+class Command(BaseCommand):
+    help = "Start the reader as an analysis does, try from inside what a captured one would, and say which walls are missing."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        walls = attempts = problems = 0
+        for found in attempts_from_inside():
+            problem = found.get("missing") or found.get("problem") or ""
+            walls += "wall" in found
+            attempts += "attempt" in found
+            problems += bool(problem)
+            text = f"wall: {found['wall']}" if "wall" in found else f"attempt to {found.get('attempt', '?')}"
+            outcome = self.style.ERROR(problem) if problem else "stands" if "wall" in found else "denied"
+            self.stdout.write(f"  {text:<52} {outcome}")
+        if not attempts:
+            raise CommandError("The reader did not start; `python -m analysis walls` says why.")
+        if problems:
+            raise CommandError(
+                f"{problems} of {walls + attempts} are not as they should be. Dumps are untrusted input: run on Linux 5.13 or "
+                "later with Landlock and seccomp (in a container, with its default seccomp profile)."
+            )
+        self.stdout.write(self.style.SUCCESS(f"All {walls} walls stand; {attempts} attempts from inside were denied."))
