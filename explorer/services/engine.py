@@ -254,7 +254,7 @@ def attempts_from_inside() -> Iterator[dict[str, str]]:
         other = Path(elsewhere) / "other"
         other.touch()
         allowed = _Allowed(_SYMBOL_SECONDS, _SYMBOL_MEMORY_BYTES, _LINES_BYTES_LIMIT)
-        command = [sys.executable, "-m", "analysis", "walls", "--other", other, "--scratch", scratch]
+        command = [sys.executable, "-m", "analysis", "walls", "--other", str(other), "--scratch", scratch]
         found = subprocess.run(  # noqa: S603  (our own program, arguments are paths we made)
             command, cwd=settings.BASE_DIR, env=_environment(Path(scratch)), preexec_fn=partial(_limit, allowed),
             capture_output=True, timeout=_SYMBOL_SECONDS, check=False,
