@@ -7,6 +7,7 @@
     python -m analysis symbols PDB --out F   keep the source lines of a portable PDB (or of a .dll with one inside) in F
     python -m analysis query INDEX SQL --out F   answer the SELECT in the file SQL over an index, as JSON in F
     python -m analysis values DUMP ADDRESS --out F   what one object holds, as JSON in F
+    python -m analysis memory DUMP ADDRESS LENGTH --out F   raw memory, as JSON with hexadecimal digits in F
     python -m analysis warm                  compile the kernels ahead
     python -m analysis walls --other FILE    try from inside what a captured reader would; a JSON line for each attempt
 
@@ -43,6 +44,8 @@ def main(arguments: list[str]) -> int:
             return _query(arguments)
         if command == "values":
             return _values(arguments)
+        if command == "memory":
+            return _memory(arguments)
         if command == "warm":
             return _warm()
         if command == "walls":
@@ -191,6 +194,21 @@ def _values(arguments: list[str]) -> int:
     from analysis.values import object_values
 
     options.out.write_text(json.dumps(object_values(Dump(options.dump), options.address).as_dict()))
+    _say({"done": True})
+    return 0
+
+
+def _memory(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis memory")
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("address", type=lambda text: int(text, 16))
+    parser.add_argument("length", type=int)
+    parser.add_argument("--out", type=Path, required=True, help="file for the bytes: as many as the dump holds from there on")
+    options = parser.parse_args(arguments[1:])
+    _confine([options.dump], [options.out.parent])
+    from analysis.dump import Dump
+
+    options.out.write_text(json.dumps({"hex": Dump(options.dump).core.memory.captured(options.address, options.length).hex()}))
     _say({"done": True})
     return 0
 

@@ -10,32 +10,27 @@ from django.http import Http404, HttpRequest
 
 from analysis.index import DataClass
 from explorer import permissions
-from explorer.models import Dump, Role, SavedQuery, SymbolFile, Team, User
+from explorer.models import Dump, SavedQuery, SymbolFile, Team
 from explorer.permissions import Subject, Viewer
-from explorer.queries import AnyUser, dumps_visible_to, queries_visible_to, symbols_of, teams_of
+from explorer.queries import dumps_visible_to, queries_visible_to, symbols_of, teams_managed_by, teams_of
+from explorer.viewers import subject_of, viewer_of
 
 _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "view": permissions.can_view,
     "analyse": permissions.can_analyse,
+    "see_masked": permissions.can_see_masked_values,
     "reveal_values": permissions.can_reveal_values,
+    "open_window": permissions.can_open_window,
+    "see_raw": permissions.can_see_raw,
+    "take_original": permissions.can_take_original,
+    "share": permissions.can_share,
+    "narrow": permissions.can_narrow,
     "delete": permissions.can_delete,
 }
 
 
-def viewer_of(user: AnyUser) -> Viewer:
-    """The person as the rules see one."""
-    if not isinstance(user, User):
-        return Viewer(0, {})
-    return Viewer(user.pk, {row.team_id: Role(row.role) for row in user.memberships.all()})
-
-
-def subject_of(dump: Dump) -> Subject:
-    """The dump as the rules see one."""
-    return Subject(dump.team_id, dump.uploaded_by_id)
-
-
 def dump_for(request: HttpRequest, dump_id: UUID, to: str = "view") -> Dump:
-    """The dump, when the person may see it and may do ``to`` (view, analyse, reveal_values, delete)."""
+    """The dump, when the person may see it and may do ``to``, one of the names above."""
     dump = dumps_visible_to(request.user).select_related("team", "uploaded_by").filter(pk=dump_id).first()
     if dump is None:
         raise Http404("There is no such dump.")
@@ -50,12 +45,13 @@ def highest_class_for(request: HttpRequest, dump: Dump) -> DataClass:
 
 
 def team_for(request: HttpRequest, team_id: UUID, *, to_manage: bool = False, to_upload: bool = False) -> Team:
-    """The team, when the person belongs to it (and leads it, or may upload to it)."""
-    team = teams_of(request.user).filter(pk=team_id).first()
+    """The team, when the person belongs to it (and may manage it, or upload to it)."""
+    visible = teams_managed_by(request.user) | teams_of(request.user) if to_manage else teams_of(request.user)
+    team = visible.filter(pk=team_id).first()
     if team is None:
         raise Http404("There is no such team.")
     if to_manage and not permissions.can_manage_members(viewer_of(request.user), team.pk):
-        raise PermissionDenied("Only team leads change who belongs to the team.")
+        raise PermissionDenied("Only team leads and administrators change who belongs to the team.")
     if to_upload and not permissions.can_upload(viewer_of(request.user), team.pk):
         raise PermissionDenied("Only analysts and team leads upload to the team.")
     return team

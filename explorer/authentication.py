@@ -61,10 +61,10 @@ def to_reauthentication(request: HttpRequest, *, second_factor: bool = False) ->
         page = "mfa_reauthenticate" if is_mfa_enabled(request.user) else "mfa_index"
     else:
         page = "account_reauthenticate" if get_reauthentication_flows(request.user) else "sign-in-again"
-    return HttpResponseRedirect(f"{reverse(page)}?{urlencode({'next': _asked_from(request)})}")
+    return HttpResponseRedirect(f"{reverse(page)}?{urlencode({'next': asked_from(request)})}")
 
 
-def _asked_from(request: HttpRequest) -> str:
+def asked_from(request: HttpRequest) -> str:
     """The page of a GET; for anything else the page that holds the form."""
     if request.method == "GET":
         return request.get_full_path()

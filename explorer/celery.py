@@ -24,10 +24,11 @@ app.conf.update(
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
     task_default_queue="analysis",
-    task_routes={"explorer.tasks.reap": {"queue": "maintenance"}, "explorer.tasks.expire_uploads": {"queue": "maintenance"}},
+    task_routes={f"explorer.tasks.{name}": {"queue": "maintenance"} for name in ("reap", "expire_uploads", "anchor_audit")},
     beat_schedule={
         "reap": {"task": "explorer.tasks.reap", "schedule": 10.0},
         "expire-uploads": {"task": "explorer.tasks.expire_uploads", "schedule": 900.0},
+        "anchor-audit": {"task": "explorer.tasks.anchor_audit", "schedule": 300.0},
     },
 )
 app.autodiscover_tasks(["explorer"])

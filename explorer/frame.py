@@ -107,6 +107,7 @@ class Frame:
             item("Query", "dump-query", "q", "query"),
             item("Modules", "dump-modules", "m", "modules", rows["modules"] + rows["native_modules"]),
             item("Coverage", "dump-coverage", "v", "coverage"),
+            item("Access", "dump-access", "p", "access"),
         )
         return [
             *groups,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from explorer.models import ApiToken
+from explorer.services.audit import AuditUnavailable
+from explorer.services.reveals import MOST_IN_AN_HOUR, TooManyReveals
 
 _UPLOADS = ("uploads", "upload-one")
 _NO_FEATURES = (
@@ -50,6 +52,7 @@ class ApiTokenMiddleware:
                     401, "The token is not valid, or its owner may not come in.", "Make another on your account page."
                 )
             request.api_token, request.user = token, token.user
+            token.user.by_token = token
         return self._get_response(request)
 
     def process_view(
@@ -68,6 +71,23 @@ def _refusal(status: int, what: str, remedy: str) -> HttpResponse:
     response = JsonResponse({"what": what, "where": "", "remedy": remedy}, status=status)
     response["Cache-Control"] = "no-store"
     return response
+
+
+class SensitiveActsMiddleware:
+    """What ends an act on values on its way: no row in the audit could be written, or there were too many within the hour."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, AuditUnavailable):
+            return render(request, "503.html", status=503)
+        if isinstance(exception, TooManyReveals):
+            return render(request, "429.html", {"reveals": MOST_IN_AN_HOUR}, status=429)
+        return None
 
 
 class PasswordChangeMiddleware:

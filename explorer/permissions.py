@@ -1,87 +1,192 @@
-"""Who may do what: pure functions over small frozen values. ``explorer.queries`` mirrors ``can_view`` in SQL.
+"""Who may do what: pure functions over small frozen values. ``explorer.queries`` mirrors what lists need in SQL.
 
-Data classes (docs/security.md): viewers see structure (D1), analysts and leads context too (D2). Values (D3) are shown
-to analysts and leads one at a time, each look written down; raw bytes (D4) to nobody yet.
+Data classes and the table of roles: docs/security.md. Everything that is not allowed here is denied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
 from analysis.index import DataClass
-from explorer.models.team import Role
+from explorer.models.team import Role, ServerRole
+
+#: Analysts take back an upload that was a mistake for as long.
+OWN_DELETE = timedelta(hours=24)
+_MEMBERS_WITH_CONTEXT = (Role.ANALYST, Role.PROTECTED, Role.LEAD)
+_PROTECTED = (Role.PROTECTED, Role.LEAD)
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A person as the rules see one: id, and role by team."""
+    """A person as the rules see one: id, role by team (``lent`` ones too: access that was granted for hours), role on the server.
+
+    ``program``: a program that acts with a token of that person, and never for more than the person's own uploads.
+    """
 
     user_id: int
     roles: Mapping[UUID, Role]
+    server_role: ServerRole = ServerRole.NONE
+    program: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A dump as the rules see one."""
+    """A dump as the rules see one. ``only``: ids of the people it is narrowed to, None where the whole team sees it.
+
+    ``age`` since the upload; ``held``: nobody may delete it; ``open_archive``: its team shows structure to everybody.
+    """
 
     team_id: UUID
     uploaded_by_id: int | None
+    only: frozenset[int] | None = None
+    open_archive: bool = False
+    held: bool = False
+    age: timedelta = field(default=timedelta())
 
 
 def _role(viewer: Viewer, subject: Subject) -> Role | None:
-    return viewer.roles.get(subject.team_id)
+    """The role of somebody in the team of a dump that is not narrowed to others."""
+    role = viewer.roles.get(subject.team_id)
+    own = subject.uploaded_by_id == viewer.user_id
+    if viewer.program:
+        return role if own else None
+    narrowed = subject.only is not None and role != Role.LEAD and not own and viewer.user_id not in subject.only
+    return None if narrowed else role
+
+
+def _person_is(viewer: Viewer, subject: Subject, roles: tuple[Role, ...]) -> bool:
+    """Whether a person, and no program, has one of the roles for a dump."""
+    return not viewer.program and _role(viewer, subject) in roles
 
 
 def can_view(viewer: Viewer, subject: Subject) -> bool:
-    """Members of the dump's team."""
-    return _role(viewer, subject) is not None
+    """Members of the dump's team; and everybody with an account where the team opens its archive."""
+    if _role(viewer, subject) is not None:
+        return True
+    return subject.open_archive and subject.only is None and viewer.user_id > 0 and not viewer.program
 
 
 def highest_class(viewer: Viewer, subject: Subject) -> DataClass:
-    """The most sensitive class of fields that may be shown. Ask ``can_view`` first."""
-    return DataClass.D2_CONTEXT if _role(viewer, subject) in (Role.ANALYST, Role.LEAD) else DataClass.D1_STRUCTURE
+    """The most sensitive class of fields that pages show without asking. Ask ``can_view`` first."""
+    return DataClass.D2_CONTEXT if _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT) else DataClass.D1_STRUCTURE
+
+
+def can_see_masked_values(viewer: Viewer, subject: Subject) -> bool:
+    """Kind, length and keyed hash of values (D3)."""
+    return _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT)
 
 
 def can_reveal_values(viewer: Viewer, subject: Subject) -> bool:
-    """Ask for values (D3), one at a time, each look written down: analysts and leads."""
-    return _role(viewer, subject) in (Role.ANALYST, Role.LEAD)
+    """Ask for values (D3): one at a time, with a reason and a fresh sign-in, each look written down."""
+    return _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT)
+
+
+def can_open_window(viewer: Viewer, subject: Subject) -> bool:
+    """Give one reason for an hour of looking at values."""
+    return _person_is(viewer, subject, _PROTECTED)
+
+
+def can_search_values(viewer: Viewer, subject: Subject) -> bool:
+    """Search, sort or group by values (D3)."""
+    return _person_is(viewer, subject, _PROTECTED)
+
+
+def can_see_raw(viewer: Viewer, subject: Subject) -> bool:
+    """Look at raw memory (D4), with a second factor shown just now."""
+    return _person_is(viewer, subject, _PROTECTED)
+
+
+def can_take_original(viewer: Viewer, subject: Subject) -> bool:
+    """Ask for the original file, or let somebody else have it who asked: always two people."""
+    return _person_is(viewer, subject, _PROTECTED)
+
+
+def can_share(viewer: Viewer, subject: Subject) -> bool:
+    """Make links that show structure."""
+    return _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT)
+
+
+def can_comment(viewer: Viewer, subject: Subject) -> bool:
+    """Say something about a dump: all members."""
+    return _person_is(viewer, subject, tuple(Role))
 
 
 def can_analyse(viewer: Viewer, subject: Subject) -> bool:
-    """Start an analysis again, or cancel it: analysts and leads."""
-    return _role(viewer, subject) in (Role.ANALYST, Role.LEAD)
+    """Start an analysis again, or cancel it."""
+    return _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT)
 
 
 def can_delete(viewer: Viewer, subject: Subject) -> bool:
-    """Leads, and an analyst's own dumps."""
-    role = _role(viewer, subject)
-    return role == Role.LEAD or (role == Role.ANALYST and subject.uploaded_by_id == viewer.user_id)
+    """Leads, and analysts their own dumps of the last day; nobody while a hold is on it."""
+    if subject.held:
+        return False
+    own = subject.uploaded_by_id == viewer.user_id and subject.age <= OWN_DELETE
+    return _person_is(viewer, subject, (Role.LEAD,)) or (own and _person_is(viewer, subject, (Role.ANALYST,)))
+
+
+def can_narrow(viewer: Viewer, subject: Subject) -> bool:
+    """Choose the people that see a dump: leads of its team."""
+    return _person_is(viewer, subject, (Role.LEAD,))
+
+
+def can_hold(viewer: Viewer) -> bool:
+    """Set a hold on any dump: auditors and administrators."""
+    return viewer.server_role in (ServerRole.AUDITOR, ServerRole.ADMINISTRATOR) and not viewer.program
+
+
+def can_lift_hold(viewer: Viewer) -> bool:
+    """Lift a hold: auditors."""
+    return viewer.server_role == ServerRole.AUDITOR and not viewer.program
 
 
 def can_upload(viewer: Viewer, team_id: UUID) -> bool:
-    """Dumps and symbols: analysts and leads of the team."""
-    return viewer.roles.get(team_id) in (Role.ANALYST, Role.LEAD)
+    """Dumps and symbols: analysts, protected readers and leads of the team, and their programs."""
+    return viewer.roles.get(team_id) in _MEMBERS_WITH_CONTEXT
 
 
 def can_manage_members(viewer: Viewer, team_id: UUID) -> bool:
-    """Leads of the team."""
-    return viewer.roles.get(team_id) == Role.LEAD
+    """Leads of the team, and administrators of the server."""
+    if viewer.program:
+        return False
+    return viewer.roles.get(team_id) == Role.LEAD or viewer.server_role == ServerRole.ADMINISTRATOR
 
 
-def can_invite(viewer: Viewer, team_id: UUID, role: Role) -> bool:
-    """Leads of the team, up to analyst."""
-    return can_manage_members(viewer, team_id) and role in (Role.VIEWER, Role.ANALYST)
+def can_grant(viewer: Viewer, team_id: UUID, role: Role) -> bool:
+    """Give a role in a team at once: leads up to analyst, administrators leads too. Protected readers need both to agree."""
+    administers = viewer.server_role == ServerRole.ADMINISTRATOR
+    if not can_manage_members(viewer, team_id):
+        return False
+    return role in (Role.VIEWER, Role.ANALYST) or (administers and role == Role.LEAD)
+
+
+def agrees_as(viewer: Viewer, team_id: UUID) -> frozenset[str]:
+    """For whom somebody speaks when a team gets a protected reader: its ``lead``, the ``administrator``, both or none."""
+    if viewer.program:
+        return frozenset()
+    leads = {"lead"} if viewer.roles.get(team_id) == Role.LEAD else set()
+    return frozenset(leads | ({"administrator"} if viewer.server_role == ServerRole.ADMINISTRATOR else set()))
 
 
 def can_delete_symbols(viewer: Viewer, team_id: UUID, uploaded_by_id: int | None) -> bool:
-    """Leads, and an analyst's own PDBs."""
+    """Leads, and everybody who may upload their own PDBs."""
     role = viewer.roles.get(team_id)
-    return role == Role.LEAD or (role == Role.ANALYST and uploaded_by_id == viewer.user_id)
+    return role == Role.LEAD or (role in _MEMBERS_WITH_CONTEXT and uploaded_by_id == viewer.user_id)
 
 
 def can_delete_query(viewer: Viewer, team_id: UUID, owner_id: int) -> bool:
     """Leads, and everybody's own."""
     role = viewer.roles.get(team_id)
     return role == Role.LEAD or (role is not None and owner_id == viewer.user_id)
+
+
+def can_read_whole_audit(viewer: Viewer) -> bool:
+    """Every row of the audit: auditors and administrators. Leads read their team's, uploaders their dumps', all their own."""
+    return viewer.server_role in (ServerRole.AUDITOR, ServerRole.ADMINISTRATOR) and not viewer.program
+
+
+def can_lend_access(viewer: Viewer, team_id: UUID) -> bool:
+    """Let an administrator into a team for some hours: its leads."""
+    return viewer.roles.get(team_id) == Role.LEAD and not viewer.program

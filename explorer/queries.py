@@ -4,30 +4,69 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from explorer.models import Dump, Invitation, Membership, Role, SavedQuery, SymbolFile, Team, Upload, User
-
-AnyUser = User | AnonymousUser
+from explorer.models import (
+    AuditEntry,
+    Dump,
+    Invitation,
+    Membership,
+    Role,
+    SavedQuery,
+    ServerRole,
+    SymbolFile,
+    Team,
+    Upload,
+)  # fmt: skip
+from explorer.permissions import can_manage_members, can_read_whole_audit, can_upload
+from explorer.viewers import AnyUser, viewer_of
 
 
 def dumps_visible_to(user: AnyUser) -> QuerySet[Dump]:
-    """Dumps of the teams a person belongs to; the same rule as ``permissions.can_view``."""
-    return Dump.objects.filter(team__memberships__user_id=user.pk) if user.is_authenticated else Dump.objects.none()
+    """Dumps of a person's teams and of open archives; the same rule as ``permissions.can_view``."""
+    viewer = viewer_of(user)
+    if not viewer.user_id:
+        return Dump.objects.none()
+    own = Q(uploaded_by_id=viewer.user_id)
+    if viewer.program:
+        return Dump.objects.filter(own, team_id__in=[*viewer.roles])
+    people = Dump.only_people.through.objects.filter(dump_id=OuterRef("pk"))
+    to_all, led = ~Exists(people), [team for team, role in viewer.roles.items() if role == Role.LEAD]
+    named = to_all | own | Q(team_id__in=led) | Exists(people.filter(user_id=viewer.user_id))
+    return Dump.objects.filter(Q(named, team_id__in=[*viewer.roles]) | Q(to_all, team__opens_archive=True))
 
 
 def teams_of(user: AnyUser) -> QuerySet[Team]:
-    """Teams a person belongs to."""
-    return Team.objects.filter(memberships__user_id=user.pk) if user.is_authenticated else Team.objects.none()
+    """Teams a person belongs to, or was let into for some hours."""
+    return Team.objects.filter(pk__in=[*viewer_of(user).roles])
+
+
+def teams_managed_by(user: AnyUser) -> QuerySet[Team]:
+    """Teams whose members a person chooses; the same rule as ``permissions.can_manage_members``."""
+    viewer = viewer_of(user)
+    if viewer.server_role == ServerRole.ADMINISTRATOR and not viewer.program:
+        return Team.objects.all()
+    led = [team for team in viewer.roles if can_manage_members(viewer, team)]
+    return Team.objects.filter(pk__in=led)
 
 
 def teams_for_upload(user: AnyUser) -> QuerySet[Team]:
     """Teams a person may upload to; the same rule as ``permissions.can_upload``."""
-    if not user.is_authenticated:
-        return Team.objects.none()
-    return Team.objects.filter(memberships__user_id=user.pk, memberships__role__in=[Role.ANALYST, Role.LEAD])
+    viewer = viewer_of(user)
+    return Team.objects.filter(pk__in=[team for team in viewer.roles if can_upload(viewer, team)])
+
+
+def audit_visible_to(user: AnyUser) -> QuerySet[AuditEntry]:
+    """Rows of the audit: a person's own acts, those in teams they lead, those on dumps they gave; all for auditors."""
+    viewer = viewer_of(user)
+    if viewer.program or not viewer.user_id:
+        return AuditEntry.objects.none()
+    if can_read_whole_audit(viewer):
+        return AuditEntry.objects.all()
+    led = [team for team, role in viewer.roles.items() if role == Role.LEAD]
+    own = Dump.objects.filter(uploaded_by_id=viewer.user_id, team_id__in=[*viewer.roles]).values("pk")
+    return AuditEntry.objects.filter(Q(actor_id=viewer.user_id) | Q(team_key__in=led) | Q(dump_key__in=own))
 
 
 def uploads_of(user: AnyUser) -> QuerySet[Upload]:
@@ -41,10 +80,11 @@ def members_of(team: Team) -> QuerySet[Membership]:
 
 
 def open_invitations() -> QuerySet[Invitation]:
-    """Invitations that can still be accepted: unused, in time, and their maker still leads the team."""
-    makers = Membership.objects.filter(team=OuterRef("team"), user=OuterRef("invited_by"), role=Role.LEAD, user__is_active=True)
+    """Invitations that can still be accepted: unused, in time, and their maker could still make them."""
+    leads = Membership.objects.filter(team=OuterRef("team"), user=OuterRef("invited_by"), role=Role.LEAD)
     unused = Invitation.objects.select_related("team", "invited_by").filter(accepted_at=None, expires_at__gt=timezone.now())
-    return unused.filter(Exists(makers))
+    administers = Q(invited_by__server_role=ServerRole.ADMINISTRATOR)
+    return unused.filter((Exists(leads) & ~Q(role=Role.LEAD)) | administers, invited_by__is_active=True)
 
 
 def symbols_of(team: Team) -> QuerySet[SymbolFile]:

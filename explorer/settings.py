@@ -69,6 +69,7 @@ MIDDLEWARE = [
     "explorer.middleware.SecurityHeadersMiddleware",
     "explorer.middleware.ApiTokenMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "explorer.middleware.SensitiveActsMiddleware",
     "explorer.middleware.PasswordChangeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from explorer.services import analyses, uploads
+from explorer.services import analyses, audit, uploads
 
 
 @shared_task
@@ -22,3 +22,8 @@ def reap() -> None:
 @shared_task
 def expire_uploads() -> None:
     uploads.expire_uploads()
+
+
+@shared_task
+def anchor_audit() -> None:
+    audit.drop_anchor()

@@ -1,6 +1,7 @@
 """A data directory for every test, real dumps analysed once, and the cast.
 
-Alice leads, bob analyses, carol only views, mallory is of another team.
+Alice leads, bob analyses, carol only views, erin is a protected reader, mallory leads another team; oscar audits and ada
+administers the server, and belong to no team.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from pytest_django import Settings
 
 from analysis.index.store import Index, open_index
 from analysis.pipeline import analyse
-from explorer.models import Dump, Role, Team, User
+from explorer.models import Dump, Role, ServerRole, Team, User
 from tests.analysis.bundled_dumps import bundled_dumps
 from tests.stored_dumps import analysed_dump
 
+_PASSWORD = "correct horse battery staple"
 pytest_plugins = ["tests.goals"]
 FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
 
@@ -74,12 +76,27 @@ def carol(team: Team) -> User:
 
 
 @pytest.fixture
+def erin(team: Team) -> User:
+    return _member("erin", team, Role.PROTECTED)
+
+
+@pytest.fixture
+def oscar(db: None) -> User:
+    return User.objects.create_user("oscar", password=_PASSWORD, server_role=ServerRole.AUDITOR)
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return User.objects.create_user("ada", password=_PASSWORD, server_role=ServerRole.ADMINISTRATOR)
+
+
+@pytest.fixture
 def mallory(other_team: Team) -> User:
     return _member("mallory", other_team, Role.LEAD)
 
 
 def _member(name: str, team: Team, role: Role) -> User:
-    user = User.objects.create_user(name, password="correct horse battery staple")
+    user = User.objects.create_user(name, password=_PASSWORD)
     team.memberships.create(user=user, role=role)
     return user
 

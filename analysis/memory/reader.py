@@ -116,6 +116,15 @@ class Memory:
                 break
         return bytes(raw[: len(raw) & ~1]).decode("utf-16-le", "replace")
 
+    def captured(self, address: int, length: int) -> bytes:
+        """At most ``length`` bytes from ``address`` on, up to the first that is not there. Raises MemoryFault when none is."""
+        if length > LIMITS.read_bytes:
+            raise MemoryFault(address, length, "over_limit")
+        raw = bytearray(self._some(address, length))
+        while len(raw) < length and self.segments.find(address + len(raw)) is not None:
+            raw += self._some(address + len(raw), length - len(raw))
+        return bytes(raw)
+
     def _some(self, address: int, length: int) -> bytes:
         """At least one and at most ``length`` bytes at ``address``, as many as the captured range holds."""
         found = self.segments.find(address)

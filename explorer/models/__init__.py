@@ -7,7 +7,7 @@ from explorer.models.finding import Finding
 from explorer.models.invitation import Invitation
 from explorer.models.query import SavedQuery
 from explorer.models.symbol import SymbolFile
-from explorer.models.team import ApiToken, Membership, Role, Team, User
+from explorer.models.team import ApiToken, LentAccess, Membership, ProtectedReaderProposal, Role, ServerRole, Team, User
 from explorer.models.upload import Upload
 
 __all__ = [
@@ -18,9 +18,12 @@ __all__ = [
     "Finding",
     "IllegalTransition",
     "Invitation",
+    "LentAccess",
     "Membership",
+    "ProtectedReaderProposal",
     "Role",
     "SavedQuery",
+    "ServerRole",
     "State",
     "SymbolFile",
     "Team",

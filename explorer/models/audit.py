@@ -1,33 +1,123 @@
-"""Who looked at what: one row for every value that left the server."""
+"""Who did what that is sensitive: a chain of rows, each sealed over the one before."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import json
+from typing import Any, ClassVar
 
-from django.conf import settings
 from django.db import models
+
+from explorer.models.team import keyed_hash
+
+#: What a row's seal is taken over, in this order.
+_SEALED = (
+    "sequence", "previous", "at", "actor_id", "actor_name", "team_key", "dump_key", "dump_name", "action", "outcome",
+    "data_class", "detail", "reason", "explanation", "ticket", "remote_address", "session",
+)  # fmt: skip
+
+
+class AuditIsFinal(Exception):
+    """Rows of the audit are written once."""
+
+
+class AuditRows(models.QuerySet["AuditEntry"]):
+    """Rows that nothing in the program changes or deletes."""
+
+    def update(self, **values: Any) -> int:
+        raise AuditIsFinal
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AuditIsFinal
 
 
 class AuditEntry(models.Model):
-    """One act on one dump. The row outlives the dump and the person: names are kept beside the links."""
+    """One act, done, denied or failed. People, teams and dumps are named, not linked: the row outlives them all.
+
+    ``digest`` is a keyed hash over the row and the digest of the row before it, so that a changed, missing or swapped row
+    shows (``explorer.services.audit.faults``). Values out of memory are never in a row.
+    """
 
     class Action(models.TextChoices):
         REVEAL_REGISTERS = "reveal_registers", "looked at registers"
         REVEAL_OBJECT = "reveal_object", "looked at values of an object"
+        OPEN_WINDOW = "open_window", "opened a window for values"
+        VIEW_HEX = "view_hex", "looked at raw memory"
+        ASK_ORIGINAL = "ask_original", "asked for the original file"
+        GRANT_ORIGINAL = "grant_original", "let somebody download the original file"
+        DOWNLOAD_ORIGINAL = "download_original", "downloaded the original file"
+        DELETE_DUMP = "delete_dump", "deleted a dump"
+        NARROW_DUMP = "narrow_dump", "chose who sees a dump"
+        HOLD_DUMP = "hold_dump", "set a hold"
+        LIFT_HOLD = "lift_hold", "lifted a hold"
+        SHARE = "share", "made a share link"
+        END_SHARE = "end_share", "revoked a share link"
+        OPEN_SHARE = "open_share", "opened a share link"
+        CHANGE_ROLE = "change_role", "changed a role"
+        REMOVE_MEMBER = "remove_member", "took somebody out of a team"
+        INVITE = "invite", "invited somebody"
+        JOIN = "join", "joined a team"
+        BREAK_GLASS = "break_glass", "asked for access to a team"
+        GRANT_GLASS = "grant_glass", "granted access to a team"
+        MAKE_TOKEN = "make_token", "made an API token"
+        REVOKE_TOKEN = "revoke_token", "revoked an API token"
+        EXPORT_AUDIT = "export_audit", "exported the audit"
 
-    at = models.DateTimeField(auto_now_add=True, db_index=True)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
-    user_name = models.CharField(max_length=150)
-    team = models.ForeignKey("explorer.Team", null=True, on_delete=models.SET_NULL)
-    dump = models.ForeignKey("explorer.Dump", null=True, on_delete=models.SET_NULL)
-    dump_name = models.CharField(max_length=255)
-    action = models.CharField(max_length=32, choices=Action.choices)
-    #: What exactly was shown: "thread 4".
+    class Outcome(models.TextChoices):
+        DONE = "done", "done"
+        DENIED = "denied", "denied"
+        FAILED = "failed", "failed"
+
+    class Reason(models.TextChoices):
+        INCIDENT = "incident", "incident"
+        LEAK = "leak", "memory leak"
+        CRASH = "crash", "crash"
+        HANG = "hang", "hang or deadlock"
+        CUSTOMER = "customer", "customer request"
+        SECURITY = "security", "security investigation"
+        OTHER = "other", "something else"
+
+    sequence = models.BigIntegerField(unique=True)
+    at = models.DateTimeField(db_index=True)
+    actor_id = models.BigIntegerField(null=True, db_index=True)
+    actor_name = models.CharField(max_length=150)
+    team_key = models.UUIDField(null=True, db_index=True)
+    dump_key = models.UUIDField(null=True, db_index=True)
+    dump_name = models.CharField(max_length=255, blank=True)
+    action = models.CharField(max_length=32, choices=Action)
+    outcome = models.CharField(max_length=8, choices=Outcome, default=Outcome.DONE)
+    #: Class of what was asked for (docs/security.md), None where no data was.
+    data_class = models.SmallIntegerField(null=True)
+    #: What exactly: "thread 4".
     detail = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=10, choices=Reason, blank=True)
+    explanation = models.CharField(max_length=500, blank=True)
+    ticket = models.CharField(max_length=100, blank=True)
     remote_address = models.GenericIPAddressField(null=True)
+    #: Tells two sessions of a person apart; worth nothing for signing in.
+    session = models.CharField(max_length=12, blank=True)
+    previous = models.CharField(max_length=64, blank=True)
+    digest = models.CharField(max_length=64)
+
+    objects = AuditRows.as_manager()
 
     class Meta:
-        ordering: ClassVar = ["-at"]
+        ordering: ClassVar = ["-sequence"]
 
     def __str__(self) -> str:
-        return f"{self.user_name} {self.get_action_display()} of {self.dump_name}"
+        return f"{self.actor_name} {self.get_action_display()} {self.dump_name}".strip()
+
+    def save(self, *arguments: Any, **values: Any) -> None:
+        if self.pk is not None:
+            raise AuditIsFinal
+        super().save(*arguments, **values)
+
+    def delete(self, *arguments: Any, **values: Any) -> tuple[int, dict[str, int]]:
+        raise AuditIsFinal
+
+
+def seal(row: AuditEntry) -> str:
+    """The digest that belongs to a row."""
+    content = {name: getattr(row, name) for name in _SEALED}
+    # A time comes back from every database with microseconds, in UTC or not: the moment is sealed, not its spelling.
+    content["at"] = f"{row.at.timestamp():.6f}"
+    return keyed_hash("audit", json.dumps(content, default=str, ensure_ascii=True))

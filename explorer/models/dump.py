@@ -32,6 +32,12 @@ class Dump(models.Model):
     build = models.CharField(max_length=100, blank=True)
     environment = models.CharField(max_length=100, blank=True)
 
+    #: Set while nothing and nobody may delete the dump, and why.
+    held_at = models.DateTimeField(null=True)
+    hold_note = models.CharField(max_length=200, blank=True)
+    #: Where there are some, only these people, the uploader and the leads of the team see the dump.
+    only_people = models.ManyToManyField(User, blank=True, related_name="+")
+
     class Meta:
         ordering: ClassVar = ["-created_at"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["team", "sha256"], name="same_file_once_per_team")]

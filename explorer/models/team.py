@@ -13,10 +13,23 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 
+class ServerRole(models.TextChoices):
+    """What somebody may do on the whole server, beside what they may do in teams; explorer.permissions says what each means."""
+
+    NONE = "", "none"
+    AUDITOR = "auditor", "Auditor"
+    ADMINISTRATOR = "administrator", "Administrator"
+
+
 class User(AbstractUser):
-    """A person. ``must_change_password`` is set for one-time passwords."""
+    """A person. ``must_change_password`` is set for one-time passwords.
+
+    ``by_token`` is the token that the person's program came with, None where the person is here themselves.
+    """
 
     must_change_password = models.BooleanField(default=False)
+    server_role = models.CharField(max_length=15, choices=ServerRole, default=ServerRole.NONE, blank=True)
+    by_token: ApiToken | None = None
 
 
 class Role(models.TextChoices):
@@ -24,6 +37,7 @@ class Role(models.TextChoices):
 
     VIEWER = "viewer", "Viewer"
     ANALYST = "analyst", "Analyst"
+    PROTECTED = "protected", "Protected reader"
     LEAD = "lead", "Team lead"
 
 
@@ -32,6 +46,8 @@ class Team(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
+    #: Everybody on this server sees the structure (D1) of the team's dumps.
+    opens_archive = models.BooleanField(default=False)
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
 
     class Meta:
@@ -53,6 +69,39 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.team} as {self.get_role_display()}"
+
+
+class ProtectedReaderProposal(models.Model):
+    """Somebody is to read a team's values: a lead of the team and an administrator must both want it."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="proposals")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    lead = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    administrator = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["team", "user"], name="one_proposal_per_person")]
+
+    def __str__(self) -> str:
+        return f"{self.user} as protected reader of {self.team}"
+
+
+class LentAccess(models.Model):
+    """An administrator in somebody else's team for some hours (break-glass): asked for with a reason, granted by a lead."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="lent")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="lent")
+    explanation = models.CharField(max_length=500)
+    asked_at = models.DateTimeField(auto_now_add=True)
+    granted_by = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-asked_at"]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.team}"
 
 
 class ApiToken(models.Model):

@@ -123,6 +123,13 @@ def read_values(dump: Path, address: int, result: Path) -> None:
     _run(["values", str(dump), f"{address:x}", "--out", str(result)], result.parent, allowed, _nobody_listens)
 
 
+def read_memory(dump: Path, address: int, length: int, result: Path) -> None:
+    """Read raw memory of a dump, as JSON in the file ``result``. Raises as ``run_engine``."""
+    memory = min(_VALUES_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
+    allowed = _Allowed(_VALUES_SECONDS, memory, _RESULT_BYTES_LIMIT)
+    _run(["memory", str(dump), f"{address:x}", str(length), "--out", str(result)], result.parent, allowed, _nobody_listens)
+
+
 def _nobody_listens(**changes: Any) -> None:
     pass
 

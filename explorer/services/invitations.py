@@ -12,10 +12,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from explorer import permissions
-from explorer.access import viewer_of
 from explorer.models import Invitation, Membership, Role, Team, User
 from explorer.models.team import keyed_hash
 from explorer.queries import open_invitations
+from explorer.viewers import viewer_of
 
 VALID = timedelta(days=7)
 _SESSION_KEY = "invitation"
@@ -27,8 +27,8 @@ class InvitationUnusable(Exception):
 
 def invite(*, team: Team, by: User, role: Role, email: str = "") -> tuple[Invitation, str]:
     """A new invitation and the secret of its link, which is not kept. Raises PermissionDenied for a role not theirs to give."""
-    if not permissions.can_invite(viewer_of(by), team.pk, role):
-        raise PermissionDenied("Team leads invite viewers and analysts.")
+    if not permissions.can_grant(viewer_of(by), team.pk, role):
+        raise PermissionDenied("Team leads invite viewers and analysts; administrators leads too.")
     secret = secrets.token_urlsafe(32)
     digest = keyed_hash("invitation", secret)
     invitation = Invitation.objects.create(

@@ -1,23 +1,103 @@
-"""Values (D3) leave the server only here: after the permission, and with a row that says who saw what."""
+"""Values (D3) and raw memory (D4) leave the server only here: after the permission, with a reason, and with a row that says
+who saw what. Masked values leave here too: kind, length, and a mark that equal values share."""
 
 from __future__ import annotations
 
 import json
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import transaction
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
+from analysis.index import DataClass
 from analysis.index.store import Index
 from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, User
+from explorer.models.team import keyed_hash
 from explorer.pages import numbers
-from explorer.services.engine import EngineCrashed, EngineRefused, read_values
+from explorer.permissions import can_open_window
+from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, write_down
+from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_values
 from explorer.services.plain_text import plain
+from explorer.viewers import subject_of, viewer_of
+
+Action = AuditEntry.Action
+WINDOW = timedelta(minutes=60)
+MOST_IN_AN_HOUR = 100
+MOST_BYTES = 4096
+_REVEALS = (Action.REVEAL_REGISTERS, Action.REVEAL_OBJECT, Action.VIEW_HEX)
+_WINDOWS = "reveal_windows"
+#: Shorter texts would be guessed from their mark.
+_SHORTEST_MARKED = 8
+_MARK_DIGITS = 10  # 40 bits
+
+
+class PurposeMissing(Exception):
+    """No reason was given, or none that says anything; the text tells the person what to do."""
+
+
+class TooManyReveals(Exception):
+    """Somebody looked at more values within an hour than a person reads."""
+
+
+def purpose_of(request: HttpRequest, dump: Dump) -> Purpose:
+    """Why the person looks: as the form says it, or as they said it when they opened a window of an hour for this dump.
+
+    A form that asks for a window opens one, where the role allows it. Raises PurposeMissing.
+    """
+    if request.POST.get("reason") is None and (kept := _window(request, dump)) is not None:
+        return kept
+    reason, explanation = request.POST.get("reason", ""), plain(request.POST.get("explanation", ""), 500)
+    if reason not in AuditEntry.Reason.values or len(explanation) < SHORTEST_EXPLANATION:
+        raise PurposeMissing(
+            f"Choose a reason and say in at least {SHORTEST_EXPLANATION} letters what you look for: it is written down."
+        )
+    found = Purpose(reason, explanation, plain(request.POST.get("ticket", ""), 100))
+    if "window" in request.POST and can_open_window(viewer_of(request.user), subject_of(dump)):
+        write_down(request, Action.OPEN_WINDOW, dump=dump, data_class=DataClass.D3_VALUE, purpose=found)
+        until = time.time() + WINDOW.total_seconds()
+        kept_windows = dict(request.session.get(_WINDOWS, {}))
+        kept_windows[str(dump.pk)] = [until, found.reason, found.explanation, found.ticket]
+        request.session[_WINDOWS] = kept_windows
+    return found
+
+
+def _window(request: HttpRequest, dump: Dump) -> Purpose | None:
+    until, *purpose = request.session.get(_WINDOWS, {}).get(str(dump.pk), [0.0])
+    if until < time.time() or not can_open_window(viewer_of(request.user), subject_of(dump)):
+        return None
+    return Purpose(*purpose)
+
+
+def window_ends(request: HttpRequest, dump: Dump) -> float | None:
+    """Until when (seconds since 1970) the person's reason for this dump holds, None where they have to give one."""
+    return request.session[_WINDOWS][str(dump.pk)][0] if _window(request, dump) is not None else None
+
+
+def _begin(
+    request: HttpRequest, dump: Dump, right: str, action: AuditEntry.Action, detail: str, purpose: Purpose | None, of: DataClass
+) -> Dump:
+    """Permission, number of looks, row: in this order, and a denial is a row too. Raises PermissionDenied, TooManyReveals,
+    AuditUnavailable."""
+    user = request.user
+    try:
+        dump = dump_for(request, dump.pk, right)
+    except PermissionDenied:
+        write_down(request, action, dump=dump, detail=detail, outcome=AuditEntry.Outcome.DENIED, data_class=of, purpose=purpose)
+        raise
+    if isinstance(user, User) and acts_within(user, _REVEALS, timedelta(hours=1)) >= MOST_IN_AN_HOUR:
+        write_down(request, action, dump=dump, detail=detail, outcome=AuditEntry.Outcome.DENIED, data_class=of, purpose=purpose)
+        raise TooManyReveals
+    write_down(request, action, dump=dump, detail=detail, data_class=of, purpose=purpose)
+    return dump
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +108,11 @@ class Register:
     value: str
 
 
-def reveal_registers(*, request: HttpRequest, dump: Dump, index: Index, thread: int) -> list[Register]:
-    """Registers of the thread in row ``thread``. Raises PermissionDenied for who may not see values."""
-    dump = dump_for(request, dump.pk, "reveal_values")
-    rows = np.flatnonzero(index.column("registers", "thread") == thread).tolist()
+def reveal_registers(*, request: HttpRequest, dump: Dump, index: Index, thread: int, purpose: Purpose) -> list[Register]:
+    """Registers of the thread in row ``thread``. Raises as ``_begin``."""
     managed_id = int(index.column("threads", "managed_id")[thread])
-    _write_down(request, dump, AuditEntry.Action.REVEAL_REGISTERS, f"thread {managed_id}")
+    _begin(request, dump, "reveal_values", Action.REVEAL_REGISTERS, f"thread {managed_id}", purpose, DataClass.D3_VALUE)
+    rows = np.flatnonzero(index.column("registers", "thread") == thread).tolist()
     names, values = index.text("registers", "name"), index.column("registers", "value")
     return [Register(str(names[row]), numbers.address(int(values[row]))) for row in rows]
 
@@ -58,37 +137,89 @@ class ObjectValues:
     problem: str = ""
 
 
-def reveal_object(*, request: HttpRequest, dump: Dump, address: int, type_name: str) -> ObjectValues:
-    """Values of the object at ``address``. Raises PermissionDenied for who may not see values."""
-    dump = dump_for(request, dump.pk, "reveal_values")
-    _write_down(request, dump, AuditEntry.Action.REVEAL_OBJECT, plain(f"{address:#x} {type_name}", 200))
+def reveal_object(*, request: HttpRequest, dump: Dump, address: int, type_name: str, purpose: Purpose) -> ObjectValues:
+    """Values of the object at ``address``. Raises as ``_begin``."""
+    detail = f"{address:#x} {type_name}"
+    dump = _begin(request, dump, "reveal_values", Action.REVEAL_OBJECT, detail, purpose, DataClass.D3_VALUE)
+    return _values(dump, address)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedValue:
+    """A field or element without its content: declared type, how long its text is, and a mark that equal values of the dump
+    share ("" for what is too short to be told apart safely)."""
+
+    name: str
+    type_name: str
+    length: str
+    mark: str
+    missing: str
+
+
+def masked_object(*, request: HttpRequest, dump: Dump, address: int) -> tuple[list[MaskedValue], str]:
+    """What an object holds, masked, and why nothing could be read. Raises PermissionDenied."""
+    dump = dump_for(request, dump.pk, "see_masked")
+    found = _values(dump, address)
+    masked = [
+        MaskedValue(row.name, row.type_name, "" if row.missing else _length_class(row.text), _mark(dump, row.text), row.missing)
+        for row in found.rows
+    ]
+    return masked, found.problem
+
+
+def _length_class(text: str) -> str:
+    """About how long it is: a power of two."""
+    if not text:
+        return "empty"
+    return (
+        "1 character"
+        if len(text) == 1
+        else f"{1 << (len(text).bit_length() - 1)} to {(1 << len(text).bit_length()) - 1} characters"
+    )
+
+
+def _mark(dump: Dump, text: str) -> str:
+    return keyed_hash(f"mark:{dump.pk}", text)[:_MARK_DIGITS] if len(text) >= _SHORTEST_MARKED else ""
+
+
+def _values(dump: Dump, address: int) -> ObjectValues:
+    found, problem = _ask_the_dump(dump, lambda path, result: read_values(path, address, result))
+    if problem:
+        return ObjectValues(problem=problem)
+    return ObjectValues(tuple(ObjectValue(**row) for row in found["rows"]), bool(found["more"]))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryView:
+    """Bytes of the dump from ``address`` on, as many as it holds there; ``problem`` says why there are none."""
+
+    address: int
+    content: bytes
+    problem: str = ""
+
+
+def view_memory(*, request: HttpRequest, dump: Dump, address: int, length: int, purpose: Purpose) -> MemoryView:
+    """Raw memory. The caller has asked for a second factor. Raises as ``_begin``."""
+    length = max(1, min(length, MOST_BYTES))
+    detail = f"{length:,} bytes at {address:#x}"
+    dump = _begin(request, dump, "see_raw", Action.VIEW_HEX, detail, purpose, DataClass.D4_RAW)
+    found, problem = _ask_the_dump(dump, lambda path, result: read_memory(path, address, length, result))
+    return MemoryView(address, bytes.fromhex(found["hex"]) if not problem else b"", problem)
+
+
+def _ask_the_dump(dump: Dump, read: Callable[[Path, Path], None]) -> tuple[dict[str, Any], str]:
+    """What a child process read out of the dump itself, and why it could not."""
     path = dump.unpacked if dump.unpacked.exists() else dump.original
     if not path.exists():
-        return ObjectValues(problem="The dump itself is no longer kept; its analysis holds no values.")
+        return {}, "The dump itself is no longer kept; its analysis holds no values."
     settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR) as directory:
             result = Path(directory) / "values.json"
-            read_values(path, address, result)
-            found = json.loads(result.read_text())
+            read(path, result)
+            found: dict[str, Any] = json.loads(result.read_text())
+            return found, ""
     except EngineRefused as refused:
-        return ObjectValues(problem=f"{refused.what[:1].upper()}{refused.what[1:]}. {refused.remedy}".strip())
+        return {}, f"{refused.what[:1].upper()}{refused.what[1:]}. {refused.remedy}".strip()
     except EngineCrashed as crashed:
-        return ObjectValues(problem=f"Reading the values failed: {crashed}.")
-    return ObjectValues(tuple(ObjectValue(**row) for row in found["rows"]), bool(found["more"]))
-
-
-def _write_down(request: HttpRequest, dump: Dump, action: AuditEntry.Action, detail: str) -> None:
-    """The row is there before the value is: a reveal that cannot be written down does not happen."""
-    user = request.user
-    with transaction.atomic():
-        AuditEntry.objects.create(
-            user=user if isinstance(user, User) else None,
-            user_name=user.get_username(),
-            team=dump.team,
-            dump=dump,
-            dump_name=dump.name[:255],
-            action=action,
-            detail=detail,
-            remote_address=request.META.get("REMOTE_ADDR") or None,
-        )
+        return {}, f"Reading the values failed: {crashed}."

@@ -1,13 +1,22 @@
-"""People and teams: the first administrator, members."""
+"""People and teams: the first administrator, members and their roles, access that is lent."""
 
 from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from datetime import timedelta
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils import timezone
 
-from explorer.models import Membership, Role, Team, User
+from explorer.models import AuditEntry, LentAccess, Membership, ProtectedReaderProposal, Role, ServerRole, Team, User
+from explorer.permissions import agrees_as, can_grant, can_lend_access
+from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, as_person, write_down
+from explorer.viewers import viewer_of
+
+LENT_FOR = timedelta(hours=8)
 
 
 def first_administrator() -> str | None:
@@ -16,15 +25,22 @@ def first_administrator() -> str | None:
         if User.objects.exists():
             return None
         password = secrets.token_urlsafe(12)
-        user = User.objects.create_superuser("admin", "", password, must_change_password=True)
+        user = User.objects.create_superuser(
+            "admin", "", password, must_change_password=True, server_role=ServerRole.ADMINISTRATOR
+        )
         Membership.objects.create(team=Team.objects.create(name="My team"), user=user, role=Role.LEAD)
         return password
     return None  # another process was faster
 
 
-def add_member(*, team: Team, username: str, role: Role) -> tuple[User, str | None]:
-    """Put a person into a team, making an account with a one-time password when there is none of that name.
-    Raises ValueError when that would leave the team without a lead."""
+def add_member(*, request: HttpRequest, team: Team, username: str, role: Role) -> tuple[User, str | None]:
+    """Put a person into a team or change their role, making an account with a one-time password when there is none of that
+    name. Raises PermissionDenied for a role that is not theirs to give, ValueError when the team would lose its last lead."""
+    viewer = viewer_of(request.user)
+    held = Membership.objects.filter(team=team, user__username=username).values_list("role", flat=True).first()
+    takes_away = held is not None and not can_grant(viewer, team.pk, Role(held))
+    if not can_grant(viewer, team.pk, role) or (takes_away and username != request.user.get_username()):
+        raise PermissionDenied("Team leads make viewers and analysts; administrators make leads too.")
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=team.pk)
         user = User.objects.filter(username=username).first()
@@ -34,17 +50,69 @@ def add_member(*, team: Team, username: str, role: Role) -> tuple[User, str | No
             user = User.objects.create_user(username, "", password, must_change_password=True)
         if role != Role.LEAD:
             _require_another_lead(team, user)
+        write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=f"{username}: {held or 'none'} to {role}")
         Membership.objects.update_or_create(team=team, user=user, defaults={"role": role})
     return user, password
 
 
-def remove_member(*, team: Team, membership_id: int) -> None:
+def remove_member(*, request: HttpRequest, team: Team, membership_id: int) -> None:
     """Take a person out of a team. The last lead stays: a team without one could not be managed."""
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=team.pk)  # two leads may not remove each other at once
-        row = Membership.objects.get(team=team, pk=membership_id)
+        row = Membership.objects.select_related("user").get(team=team, pk=membership_id)
         _require_another_lead(team, row.user)
+        write_down(request, AuditEntry.Action.REMOVE_MEMBER, team=team, detail=f"{row.user} was {row.role}")
         row.delete()
+
+
+def agree_to_protected_reader(*, request: HttpRequest, team: Team, user: User) -> bool:
+    """Say that a member is to read the team's values; whether that made them a protected reader, which takes a lead and an
+    administrator. Raises PermissionDenied."""
+    speaks_as = agrees_as(viewer_of(request.user), team.pk)
+    if not speaks_as or not Membership.objects.filter(team=team, user=user).exists():
+        raise PermissionDenied("A lead of the team and an administrator make a member a protected reader.")
+    with transaction.atomic():
+        proposal, _ = ProtectedReaderProposal.objects.select_for_update().get_or_create(team=team, user=user)
+        for part in speaks_as:
+            setattr(proposal, f"{part}_id", request.user.pk)
+        proposal.save()
+        agreed = bool(proposal.lead_id and proposal.administrator_id)
+        detail = f"{user}: {'now' if agreed else 'proposed as'} {Role.PROTECTED}"
+        if agreed:
+            _require_another_lead(team, user)
+            Membership.objects.filter(team=team, user=user).update(role=Role.PROTECTED)
+            proposal.delete()
+        write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail)
+    return agreed
+
+
+def open_archive(*, request: HttpRequest, team: Team, is_open: bool) -> None:
+    """Show the structure of the team's dumps to everybody on this server, or to members only."""
+    detail = "archive open to everybody here" if is_open else "archive for members only"
+    write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail)
+    Team.objects.filter(pk=team.pk).update(opens_archive=is_open)
+
+
+def ask_for_access(*, request: HttpRequest, team: Team, explanation: str) -> None:
+    """An administrator asks a team to be let in for some hours. Raises PermissionDenied, and ValueError without a reason."""
+    if viewer_of(request.user).server_role != ServerRole.ADMINISTRATOR:
+        raise PermissionDenied("Administrators ask to be let into a team.")
+    if len(explanation) < SHORTEST_EXPLANATION:
+        raise ValueError(f"Say in at least {SHORTEST_EXPLANATION} letters why you need to see the team's dumps.")
+    write_down(request, AuditEntry.Action.BREAK_GLASS, team=team, purpose=Purpose(explanation=explanation))
+    LentAccess.objects.create(team=team, user=as_person(request), explanation=explanation)
+
+
+def lend_access(*, request: HttpRequest, team: Team, lent_id: int) -> None:
+    """Let an administrator who asked into the team for eight hours, as an analyst. Raises PermissionDenied."""
+    if not can_lend_access(viewer_of(request.user), team.pk):
+        raise PermissionDenied("Leads of the team let administrators in.")
+    lent = LentAccess.objects.select_related("user").get(team=team, pk=lent_id, granted_by=None)
+    if lent.user_id == request.user.pk:
+        raise PermissionDenied("Somebody else lets you in.")
+    write_down(request, AuditEntry.Action.GRANT_GLASS, team=team, detail=str(lent.user))
+    lent.granted_by, lent.expires_at = as_person(request), timezone.now() + LENT_FOR
+    lent.save()
 
 
 def _require_another_lead(team: Team, user: User) -> None:

@@ -32,7 +32,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from explorer.authentication import recent_login_required
-from explorer.models import ApiToken, User
+from explorer.models import ApiToken, AuditEntry, User
+from explorer.services.audit import write_down
 from explorer.services.plain_text import plain
 from explorer.single_sign_on import SingleSignOn
 
@@ -91,13 +92,17 @@ def create_token(request: HttpRequest) -> HttpResponse:
         messages.error(request, f"You have {MOST_TOKENS} tokens. Revoke one that you no longer use.")
         return redirect("account")
     name = plain(request.POST.get("name", ""), 100) or "command line"
+    scope = " and ".join(part for part, wanted in (("uploads", may_upload), ("reads", may_read)) if wanted)
+    write_down(request, AuditEntry.Action.MAKE_TOKEN, detail=f"{name}: {scope}, {days} days")
     _, secret = ApiToken.issue(user, name, int(days), may_upload=may_upload, may_read=may_read)
     return _account_page(request, new_token=secret)
 
 
 @require_POST
 def revoke_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
-    get_object_or_404(ApiToken, pk=token_id, user_id=request.user.pk).delete()
+    token = get_object_or_404(ApiToken, pk=token_id, user_id=request.user.pk)
+    write_down(request, AuditEntry.Action.REVOKE_TOKEN, detail=token.name)
+    token.delete()
     return redirect("account")
 
 

@@ -10,9 +10,11 @@ from django.shortcuts import redirect
 from django.urls import path
 from django.views.decorators.http import require_POST
 
+from analysis.index import DataClass
 from explorer.access import dump_for
-from explorer.models import IllegalTransition
+from explorer.models import AuditEntry, IllegalTransition
 from explorer.services import analyses
+from explorer.services.audit import write_down
 
 
 @require_POST
@@ -36,6 +38,7 @@ def cancel(request: HttpRequest, dump_id: UUID) -> HttpResponse:
 @require_POST
 def delete(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     dump = dump_for(request, dump_id, to="delete")
+    write_down(request, AuditEntry.Action.DELETE_DUMP, dump=dump, data_class=DataClass.D4_RAW)
     analyses.delete_dump(dump=dump)
     messages.success(request, f"{dump.name} and everything made from it was deleted.")
     return redirect("archive")

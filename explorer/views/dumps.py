@@ -16,7 +16,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from analysis.errors import AnalysisError
 from analysis.index.schema import DataClass
 from explorer import charts
-from explorer.access import dump_for, subject_of, viewer_of
+from explorer.access import dump_for
 from explorer.models import Analysis, Dump, State
 from explorer.pages import merged
 from explorer.pages import overview as words
@@ -28,6 +28,7 @@ from explorer.pages.retained import top_holders
 from explorer.pages.types import LIVE, catalogue, type_rows_at
 from explorer.permissions import can_analyse, can_delete
 from explorer.progress import progress_of
+from explorer.viewers import subject_of, viewer_of
 from explorer.views.dump_page import DumpPage, finished_analysis, frame_of, page_of, with_index
 
 _TYPES_ON_OVERVIEW, _HOLDERS_ON_OVERVIEW = 12, 8

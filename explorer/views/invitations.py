@@ -17,9 +17,12 @@ from django.urls import path, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from explorer import permissions
 from explorer.access import team_for
-from explorer.models import Invitation, Role, User
+from explorer.models import AuditEntry, Invitation, Role, User
 from explorer.services import invitations
+from explorer.services.audit import write_down
+from explorer.viewers import viewer_of
 
 
 class NewcomerForm(BaseUserCreationForm):
@@ -41,6 +44,8 @@ def create(request: HttpRequest, team_id: UUID) -> HttpResponse:
         messages.error(request, " ".join(error.messages))
         return redirect("team")
     assert isinstance(request.user, User)  # noqa: S101  (narrows the type; team_for lets nobody else through)
+    if permissions.can_grant(viewer_of(request.user), team.pk, Role(role)):
+        write_down(request, AuditEntry.Action.INVITE, team=team, detail=f"as {role} {email}")
     invitation, secret = invitations.invite(team=team, by=request.user, role=Role(role), email=email)
     link = request.build_absolute_uri(reverse("invitation-open", args=[secret]))
     sent = bool(email) and invitations.send(invitation=invitation, link=link)
@@ -79,10 +84,12 @@ def answer(request: HttpRequest) -> HttpResponse:
         try:
             if user:
                 invitations.accept(invitation=invitation, user=user)
+                write_down(request, AuditEntry.Action.JOIN, team=invitation.team, detail=invitation.role)
             elif form:
                 name, password = form.cleaned_data["username"], form.cleaned_data["password1"]
                 newcomer = invitations.accept_as_newcomer(invitation=invitation, username=name, password=password)
                 perform_password_login(request, {"username": name}, Login(user=newcomer))
+                write_down(request, AuditEntry.Action.JOIN, team=invitation.team, detail=f"{name} as {invitation.role}")
         except invitations.InvitationUnusable as error:
             messages.error(request, str(error))
         invitations.forget(request.session)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from analysis.index.described import described_tables
 from explorer import permissions
-from explorer.access import dump_for, query_for, viewer_of
+from explorer.access import dump_for, query_for
 from explorer.exports import export_response
 from explorer.models import Dump, SavedQuery, User
 from explorer.pages import commands
@@ -23,6 +23,7 @@ from explorer.pages.query_help import EXAMPLES
 from explorer.pages.sql_table import result_table
 from explorer.queries import queries_visible_to
 from explorer.services.sql import SqlRefused, ask
+from explorer.viewers import viewer_of
 from explorer.views.dump_page import DumpPage, with_index
 
 LONGEST_QUERY = 20_000

@@ -7,19 +7,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from explorer.access import subject_of, viewer_of
+from explorer.authentication import asked_from
 from explorer.exports import export_response
+from explorer.models import AuditEntry
 from explorer.pages import objects as object_rows
 from explorer.pages import retained
 from explorer.pages import strings as string_rows
+from explorer.pages.memory import memory_lines
 from explorer.pages.tables import Column, ListedRows, Query, Rows, Table
-from explorer.permissions import can_reveal_values
-from explorer.services.reveals import reveal_object
+from explorer.services.audit import Purpose
+from explorer.services.reveals import MOST_BYTES, masked_object, reveal_object, view_memory
+from explorer.value_acts import raw_act, value_act, value_form
 from explorer.views.dump_page import DumpPage, with_index
 
 _ADDRESS = re.compile("(0[xX])?[0-9a-fA-F]{1,16}")
@@ -56,7 +61,9 @@ def one_object(request: HttpRequest, page: DumpPage, object_address: str) -> Htt
         "path": path_, "left_out": left_out, "groups": objects.referrer_groups(row) if graph.built else [],
         "tables": {table.name: table for table in tables},
         "type_url": page.frame.url("dump-type", facts["type_id"]),
-        "may_reveal": can_reveal_values(viewer_of(request.user), subject_of(page.dump)),
+        **value_form(request, page),
+        "memory_url": page.frame.url("dump-memory"),
+        "masked_url": page.frame.url("dump-object-masked", object_address),
         "values_url": page.frame.url("dump-object-values", object_address),
         "live_bytes": (page.index.facts("retention").get("live") or {}).get("bytes", 0),
     }  # fmt: skip
@@ -73,20 +80,50 @@ def _object_at(objects: object_rows.Objects, object_address: str) -> tuple[int, 
     return found
 
 
-@require_POST
-@with_index("types")
-def object_values(request: HttpRequest, page: DumpPage, object_address: str) -> HttpResponseBase:
-    """What an object holds: values, so only with the permission, and every look is written down."""
+def _object_that_begins_at(page: DumpPage, object_address: str) -> tuple[object_rows.Objects, int]:
     objects = object_rows.Objects(page.index, page.references)
     row, begins = _object_at(objects, object_address)
     if not begins:
         raise Http404("No object begins at this address.")
+    return objects, row
+
+
+@require_POST
+@with_index("types")
+@value_act(AuditEntry.Action.REVEAL_OBJECT)
+def object_values(request: HttpRequest, page: DumpPage, object_address: str, purpose: Purpose) -> HttpResponseBase:
+    """What an object holds."""
+    objects, row = _object_that_begins_at(page, object_address)
     address, name = int(objects.addresses[row]), objects.type_name(row)
-    found = reveal_object(request=request, dump=page.dump, address=address, type_name=name)
+    found = reveal_object(request=request, dump=page.dump, address=address, type_name=name, purpose=purpose)
     rows = object_rows.value_rows(objects, found.rows)
     return render(request, "retention/values.html", {
         "page": page, "frame": page.frame, "object": page.references.object(row), "found": found, "rows": rows,
     })  # fmt: skip
+
+
+@require_GET
+@never_cache
+@with_index("types")
+def object_masked(request: HttpRequest, page: DumpPage, object_address: str) -> HttpResponseBase:
+    """What an object holds, masked: a part of its page."""
+    objects, row = _object_that_begins_at(page, object_address)
+    rows, problem = masked_object(request=request, dump=page.dump, address=int(objects.addresses[row]))
+    return render(request, "values/masked.html", {"rows": rows, "problem": problem})
+
+
+@require_POST
+@with_index("types")
+@raw_act(AuditEntry.Action.VIEW_HEX)
+def memory(request: HttpRequest, page: DumpPage, purpose: Purpose) -> HttpResponseBase:
+    """Raw memory, as many bytes as one look shows."""
+    address, length = request.POST.get("address", "").removeprefix("0x"), request.POST.get("length", "")
+    if not _ADDRESS.fullmatch(address) or not length.isdecimal():
+        messages.error(request, f"Give an address in hexadecimal digits, and how many bytes: at most {MOST_BYTES:,}.")
+        return HttpResponseRedirect(asked_from(request))
+    found = view_memory(request=request, dump=page.dump, address=int(address, 16), length=int(length[:6]), purpose=purpose)
+    lines = memory_lines(found.address, found.content)
+    return render(request, "values/memory.html", {"page": page, "frame": page.frame, "found": found, "lines": lines})
 
 
 def _object_tables(request: HttpRequest, objects: object_rows.Objects, row: int) -> tuple[Table, ...]:
@@ -231,6 +268,8 @@ def _number(request: HttpRequest, name: str, behind: int, otherwise: int = 0) ->
 urlpatterns = [
     path("dumps/<uuid:dump_id>/objects/<slug:object_address>", one_object, name="dump-object"),
     path("dumps/<uuid:dump_id>/objects/<slug:object_address>/values", object_values, name="dump-object-values"),
+    path("dumps/<uuid:dump_id>/objects/<slug:object_address>/masked", object_masked, name="dump-object-masked"),
+    path("dumps/<uuid:dump_id>/memory", memory, name="dump-memory"),
     path("dumps/<uuid:dump_id>/retained", retention, name="dump-retained"),
     path("dumps/<uuid:dump_id>/strings", strings, name="dump-strings"),
     path("dumps/<uuid:dump_id>/roots", roots, name="dump-roots"),

@@ -13,13 +13,14 @@ from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
 from explorer import permissions
-from explorer.access import symbols_for, team_for, viewer_of
+from explorer.access import symbols_for, team_for
 from explorer.form_files import too_large
 from explorer.models import Team, User
 from explorer.pages.names import visible
 from explorer.queries import symbols_of
 from explorer.services.plain_text import file_name
 from explorer.services.symbols import SymbolsRefused, add_symbols, delete_symbols
+from explorer.viewers import viewer_of
 
 #: Somebody waits while each is read; more go in several turns.
 MOST_FILES = 20

@@ -6,35 +6,47 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from explorer import permissions
-from explorer.access import team_for, viewer_of
-from explorer.models import Membership, Role, User
-from explorer.queries import members_of, open_invitations, teams_of
+from explorer.access import team_for
+from explorer.models import AuditEntry, Membership, Role, ServerRole, Team, User
+from explorer.queries import members_of, open_invitations, teams_managed_by, teams_of
 from explorer.services import teams
+from explorer.services.audit import write_down
+from explorer.services.plain_text import plain
+from explorer.viewers import viewer_of
 
 
 @require_GET
 def team_list(request: HttpRequest) -> HttpResponse:
-    """The person's teams, each with its members."""
+    """The person's teams, each with its members; for administrators all teams."""
     viewer = viewer_of(request.user)
+    administers = viewer.server_role == ServerRole.ADMINISTRATOR
     rows = [
         {
             "team": team,
             "members": members_of(team),
             "may_manage": permissions.can_manage_members(viewer, team.pk),
             "invitations": open_invitations().filter(team=team),
-            "roles_to_invite": [role for role in Role if permissions.can_invite(viewer, team.pk, role)],
+            "roles_to_give": [role for role in Role if permissions.can_grant(viewer, team.pk, role)],
+            "speaks_as": permissions.agrees_as(viewer, team.pk),
+            "proposals": {row.user_id: row for row in team.proposals.all()},
+            "may_lend": permissions.can_lend_access(viewer, team.pk),
+            "asks": team.lent.filter(granted_by=None).select_related("user"),
+            "lent": team.lent.filter(expires_at__gt=timezone.now()).select_related("user", "granted_by"),
+            "may_ask": administers and team.pk not in viewer.roles,
+            "is_member": team.pk in viewer.roles,
         }
-        for team in teams_of(request.user)
+        for team in (teams_of(request.user) | teams_managed_by(request.user)).distinct()
     ]
-    return render(request, "account/team.html", {"rows": rows, "roles": Role.choices})
+    return render(request, "account/team.html", {"rows": rows, "administers": administers})
 
 
 @require_POST
@@ -45,7 +57,7 @@ def add_member(request: HttpRequest, team_id: UUID) -> HttpResponse:
         User.username_validator(username)
         if role not in Role.values or len(username) > 150:
             raise ValidationError("Choose a role, and a name of at most 150 characters.")
-        user, password = teams.add_member(team=team, username=username, role=Role(role))
+        user, password = teams.add_member(request=request, team=team, username=username, role=Role(role))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return redirect("team")
@@ -62,9 +74,69 @@ def remove_member(request: HttpRequest, team_id: UUID, membership_id: int) -> Ht
     team = team_for(request, team_id, to_manage=True)
     get_object_or_404(Membership, team=team, pk=membership_id)
     try:
-        teams.remove_member(team=team, membership_id=membership_id)
+        teams.remove_member(request=request, team=team, membership_id=membership_id)
     except ValueError as error:
         messages.error(request, str(error))
+    return redirect("team")
+
+
+@require_POST
+def make_team(request: HttpRequest) -> HttpResponse:
+    """A new team, with whoever makes it as nobody in it: administrators do not read dumps."""
+    if viewer_of(request.user).server_role != ServerRole.ADMINISTRATOR:
+        raise PermissionDenied("Administrators make teams.")
+    name = plain(request.POST.get("name", ""), 100)
+    if not name or Team.objects.filter(name=name).exists():
+        messages.error(request, "Give the team a name that no other team has.")
+    else:
+        team = Team.objects.create(name=name)
+        write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=f"made the team {name}")
+    return redirect("team")
+
+
+@require_POST
+def protect(request: HttpRequest, team_id: UUID, membership_id: int) -> HttpResponse:
+    """Agree that a member becomes a protected reader."""
+    team = team_for(request, team_id, to_manage=True)
+    member = get_object_or_404(Membership.objects.select_related("user"), team=team, pk=membership_id)
+    try:
+        agreed = teams.agree_to_protected_reader(request=request, team=team, user=member.user)
+    except ValueError as error:
+        messages.error(request, str(error))
+        return redirect("team")
+    other = "an administrator" if "lead" in permissions.agrees_as(viewer_of(request.user), team.pk) else "a lead of the team"
+    text = (
+        f"{member.user} is now protected reader." if agreed else f"Noted. {member.user} is protected reader once {other} agrees."
+    )
+    messages.success(request, text)
+    return redirect("team")
+
+
+@require_POST
+def archive_openness(request: HttpRequest, team_id: UUID) -> HttpResponse:
+    """Open the archive to everybody on this server, or close it."""
+    team = team_for(request, team_id, to_manage=True)
+    teams.open_archive(request=request, team=team, is_open="open" in request.POST)
+    return redirect("team")
+
+
+@require_POST
+def ask_for_access(request: HttpRequest, team_id: UUID) -> HttpResponse:
+    team = team_for(request, team_id, to_manage=True)
+    explanation = plain(request.POST.get("explanation", ""), 500)
+    try:
+        teams.ask_for_access(request=request, team=team, explanation=explanation)
+        messages.success(request, "The leads of the team see that you ask.")
+    except ValueError as error:
+        messages.error(request, str(error))
+    return redirect("team")
+
+
+@require_POST
+def lend_access(request: HttpRequest, team_id: UUID, lent_id: int) -> HttpResponse:
+    team = team_for(request, team_id, to_manage=True)
+    get_object_or_404(team.lent, pk=lent_id, granted_by=None)
+    teams.lend_access(request=request, team=team, lent_id=lent_id)
     return redirect("team")
 
 
@@ -81,5 +153,10 @@ urlpatterns = [
     path("team", team_list, name="team"),
     path("team/<uuid:team_id>/members", add_member, name="member-add"),
     path("team/<uuid:team_id>/members/<int:membership_id>/remove", remove_member, name="member-remove"),
+    path("team/new", make_team, name="team-create"),
+    path("team/<uuid:team_id>/members/<int:membership_id>/protect", protect, name="member-protect"),
+    path("team/<uuid:team_id>/archive", archive_openness, name="team-archive"),
+    path("team/<uuid:team_id>/access", ask_for_access, name="access-ask"),
+    path("team/<uuid:team_id>/access/<int:lent_id>", lend_access, name="access-lend"),
     path("healthz", healthz, name="healthz"),
 ]

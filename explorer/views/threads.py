@@ -9,15 +9,16 @@ from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
-from explorer.access import subject_of, viewer_of
 from explorer.exports import export_response
+from explorer.models import AuditEntry
 from explorer.pages import stacks
 from explorer.pages import threads as thread_rows
 from explorer.pages.crash import exceptions_of_thread
 from explorer.pages.locks import locks_of_thread
 from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, allowed_columns, sorted_rows
-from explorer.permissions import can_reveal_values
+from explorer.services.audit import Purpose
 from explorer.services.reveals import reveal_registers
+from explorer.value_acts import value_act, value_form
 from explorer.views.dump_page import DumpPage, with_index
 
 _MOST_NATIVE = 200
@@ -96,7 +97,7 @@ def thread(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpRespons
         "facts": facts,
         "locks": locks_of_thread(page.index, page.references, row),
         "exceptions": exceptions_of_thread(page.index, page.references, row, page.highest, page.source_lines),
-        "may_reveal": can_reveal_values(viewer_of(request.user), subject_of(page.dump)),
+        **value_form(request, page),
         "registers_url": page.frame.url("dump-registers", managed_id),
     }
     return render(request, "threads/thread.html", context)
@@ -119,10 +120,11 @@ def native_thread(request: HttpRequest, page: DumpPage, os_id: int) -> HttpRespo
 
 @require_POST
 @with_index("threads")
-def registers(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpResponseBase:
-    """The registers of a thread: values, so only with the permission, and every look is written down."""
+@value_act(AuditEntry.Action.REVEAL_REGISTERS)
+def registers(request: HttpRequest, page: DumpPage, managed_id: int, purpose: Purpose) -> HttpResponseBase:
+    """The registers of a thread."""
     row = _row(page, managed_id)
-    found = reveal_registers(request=request, dump=page.dump, index=page.index, thread=row)
+    found = reveal_registers(request=request, dump=page.dump, index=page.index, thread=row, purpose=purpose)
     return render(request, "threads/registers.html", {"page": page, "frame": page.frame, "registers": found,
                                                       "thread": page.references.thread(row)})  # fmt: skip
 

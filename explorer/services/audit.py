@@ -1,0 +1,174 @@
+"""Writing the audit, checking that it is whole, and leaving anchors of it outside of the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from analysis.index import DataClass
+from explorer.models import AuditEntry, Dump, Team, User
+from explorer.models.audit import seal
+from explorer.models.team import keyed_hash
+from explorer.services.plain_text import plain
+
+log = structlog.get_logger()
+_TRIES = 50
+#: Fewer letters than these explain nothing.
+SHORTEST_EXPLANATION = 10
+_SESSION_DIGITS = 12
+
+
+class AuditUnavailable(Exception):
+    """The row could not be written, so the act did not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """Why somebody looks at values: one of ``AuditEntry.Reason``, in their words, and a ticket."""
+
+    reason: str = ""
+    explanation: str = ""
+    ticket: str = ""
+
+
+def write_down(
+    request: HttpRequest,
+    action: AuditEntry.Action,
+    *,
+    team: Team | None = None,
+    dump: Dump | None = None,
+    detail: str = "",
+    outcome: AuditEntry.Outcome = AuditEntry.Outcome.DONE,
+    data_class: DataClass | None = None,
+    purpose: Purpose | None = None,
+) -> AuditEntry:
+    """A row for an act of the request's person, there before the act has any effect. Raises AuditUnavailable."""
+    user = request.user if isinstance(request.user, User) else None
+    why = purpose or Purpose()
+    team = team or (dump.team if dump else None)
+    return _append(
+        actor_id=user.pk if user else None,
+        actor_name=user.get_username() if user else "",
+        team_key=team.pk if team else None,
+        dump_key=dump.pk if dump else None,
+        dump_name=plain(dump.name, 255) if dump else "",
+        action=action,
+        outcome=outcome,
+        data_class=int(data_class) if data_class is not None else None,
+        detail=plain(detail, 200),
+        reason=why.reason,
+        explanation=plain(why.explanation, 500),
+        ticket=plain(why.ticket, 100),
+        remote_address=_address_of(request),
+        session=_session_of(request),
+    )
+
+
+def as_person(request: HttpRequest) -> User:
+    """Who asks, behind a view that lets nobody else come so far."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied("Sign in first.")
+    return request.user
+
+
+def _session_of(request: HttpRequest) -> str:
+    key = getattr(getattr(request, "session", None), "session_key", None)
+    return keyed_hash("session", key)[:_SESSION_DIGITS] if key else ""
+
+
+def _address_of(request: HttpRequest) -> str | None:
+    """In the one spelling that comes back from the database."""
+    try:
+        address = ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _append(**content: Any) -> AuditEntry:
+    try:
+        for _ in range(_TRIES):
+            last = AuditEntry.objects.values_list("sequence", "digest").first() or (0, "")
+            row = AuditEntry(**content, sequence=last[0] + 1, previous=last[1], at=timezone.now())
+            row.digest = seal(row)
+            try:
+                with transaction.atomic():
+                    row.save(force_insert=True)
+            except IntegrityError:
+                continue  # somebody else's row came first
+            return row
+    except DatabaseError as error:
+        raise AuditUnavailable("the audit cannot be written") from error
+    raise AuditUnavailable("the audit is written too often at once")
+
+
+def acts_within(user: User, actions: Iterable[AuditEntry.Action], past: timedelta) -> int:
+    """How often a person did something of the kind, and was let, in the time just past."""
+    done = AuditEntry.objects.filter(actor_id=user.pk, action__in=[*actions], outcome=AuditEntry.Outcome.DONE)
+    return done.filter(at__gte=timezone.now() - past).count()
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """What the chain ended with at some time."""
+
+    sequence: int
+    digest: str
+
+
+def faults(anchors: Iterable[Anchor] = ()) -> Iterator[str]:
+    """What is wrong with the chain, row by row: changed, missing, swapped or added rows, and a tail that was cut off behind
+    the last of the ``anchors``."""
+    expected, previous = 1, ""
+    outside = {anchor.sequence: anchor.digest for anchor in anchors}
+    for row in AuditEntry.objects.order_by("sequence").iterator():
+        if row.sequence != expected:
+            yield f"row {expected:,} is missing" if row.sequence > expected else f"row {row.sequence:,} stands twice"
+        elif row.previous != previous:
+            yield f"row {row.sequence:,} does not follow the one before it"
+        if seal(row) != row.digest:
+            yield f"row {row.sequence:,} was changed"
+        if outside.pop(row.sequence, row.digest) != row.digest:
+            yield f"row {row.sequence:,} is not the one that was anchored"
+        expected, previous = row.sequence + 1, row.digest
+    if outside:
+        yield f"the rows behind {expected - 1:,} were cut off: row {max(outside):,} was anchored"
+
+
+def anchor_file() -> Path:
+    return Path(settings.DATA_DIR) / "audit-anchors.jsonl"
+
+
+def drop_anchor() -> Anchor | None:
+    """Note what the chain ends with, in a file and in the log, which an operator sends elsewhere. None when nothing is new."""
+    last = AuditEntry.objects.values_list("sequence", "digest").first()
+    if last is None:
+        return None
+    anchor = Anchor(*last)
+    known = anchors_in(anchor_file())
+    if known and known[-1] == anchor:
+        return None
+    with anchor_file().open("a") as file:
+        file.write(json.dumps({"at": timezone.now().isoformat(), "sequence": anchor.sequence, "digest": anchor.digest}) + "\n")
+    log.warning("audit_anchor", sequence=anchor.sequence, digest=anchor.digest)
+    return anchor
+
+
+def anchors_in(file: Path) -> list[Anchor]:
+    """Those of a file, oldest first."""
+    if not file.exists():
+        return []
+    rows = map(json.loads, file.read_text().splitlines())
+    return [Anchor(int(row["sequence"]), str(row["digest"])) for row in rows]

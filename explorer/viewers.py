@@ -1,0 +1,30 @@
+"""People and dumps as the rules of ``explorer.permissions`` see them."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+
+from explorer.models import Dump, LentAccess, Role, ServerRole, User
+from explorer.permissions import Subject, Viewer
+
+AnyUser = User | AnonymousUser
+
+
+def viewer_of(user: AnyUser) -> Viewer:
+    """A person; or the program that came with a token of theirs."""
+    if not isinstance(user, User):
+        return Viewer(0, {})
+    lent = LentAccess.objects.filter(user_id=user.pk, expires_at__gt=timezone.now(), granted_by__isnull=False)
+    roles = dict.fromkeys(lent.values_list("team_id", flat=True), Role.ANALYST)
+    roles |= {row.team_id: Role(row.role) for row in user.memberships.all()}
+    return Viewer(user.pk, roles, ServerRole(user.server_role), user.by_token is not None)
+
+
+def subject_of(dump: Dump) -> Subject:
+    """A dump, with the people it is narrowed to."""
+    only = frozenset(dump.only_people.values_list("pk", flat=True))
+    return Subject(
+        dump.team_id, dump.uploaded_by_id, only or None, dump.team.opens_archive, dump.held_at is not None,
+        timezone.now() - dump.created_at,
+    )  # fmt: skip

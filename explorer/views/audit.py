@@ -1,0 +1,151 @@
+"""Who looked at what: the audit of a person, of the teams they lead, or of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from explorer.exports import export_response
+from explorer.models import AuditEntry, Team
+from explorer.pages.names import visible
+from explorer.pages.tables import Column, Link, Query, Table
+from explorer.permissions import can_read_whole_audit
+from explorer.queries import audit_visible_to, dumps_visible_to
+from explorer.services.audit import write_down
+from explorer.viewers import viewer_of
+
+_COLUMNS = (
+    Column("sequence", "#", "id", descending_first=True),
+    Column("at", "When", "when", descending_first=True),
+    Column("actor", "Who"),
+    Column("action", "Did"),
+    Column("outcome", "Outcome"),
+    Column("dump", "Dump"),
+    Column("detail", "What", "words", sortable=False),
+    Column("reason", "Why", "words", sortable=False),
+    Column("ticket", "Ticket", sortable=False),
+    Column("data_class", "Class", sortable=False, about="Class of what was asked for: D3 values, D4 raw memory"),
+    Column("team", "Team", sortable=False),
+    Column("address", "From", sortable=False),
+    Column("session", "Session", "hidden-text", sortable=False),
+    Column("digest", "Seal", "hidden-text", sortable=False),
+)
+_ORDER = {
+    "sequence": "sequence",
+    "at": "sequence",
+    "actor": "actor_name",
+    "action": "action",
+    "outcome": "outcome",
+    "dump": "dump_name",
+}
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of the audit, fetched page by page; a dump is a link for those who see it."""
+
+    entries: QuerySet[AuditEntry]
+    query: Query
+    visible_dumps: frozenset[UUID]
+
+    @cached_property
+    def total(self) -> int:
+        return self.entries.count()
+
+    @cached_property
+    def _teams(self) -> dict[UUID, str]:
+        return dict(Team.objects.values_list("pk", "name"))
+
+    def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
+        sign = "-" if self.query.descending else ""
+        return [self._row(entry) for entry in self.entries.order_by(f"{sign}{_ORDER[self.query.sort]}", "-sequence")[start:stop]]
+
+    def _row(self, entry: AuditEntry) -> dict[str, Any]:
+        name = visible(entry.dump_name, 80)
+        linked = entry.dump_key in self.visible_dumps
+        return {
+            "sequence": entry.sequence,
+            "at": entry.at,
+            "actor": visible(entry.actor_name, 60) or "nobody signed in",
+            "action": entry.get_action_display(),
+            "outcome": entry.get_outcome_display(),
+            "dump": Link(name, reverse("dump-overview", args=[entry.dump_key])) if linked else name,
+            "detail": visible(entry.detail, 200),
+            "reason": visible(": ".join(part for part in (entry.get_reason_display(), entry.explanation) if part), 600),
+            "ticket": visible(entry.ticket, 100),
+            "data_class": "" if entry.data_class is None else f"D{entry.data_class}",
+            "team": self._teams.get(entry.team_key, "") if entry.team_key else "",
+            "address": entry.remote_address or "",
+            "session": entry.session,
+            "digest": entry.digest,
+        }
+
+
+@never_cache
+@require_GET
+def audit(request: HttpRequest) -> HttpResponseBase:
+    """The rows that a person may read, filtered by who, what, which dump and when; taking them as a file is a row too."""
+    parameters = request.GET.dict()
+    everything = audit_visible_to(request.user)
+    entries = _filtered(everything, parameters)
+    query = Query.read(parameters, _COLUMNS, "-sequence")
+    dumps = frozenset(dumps_visible_to(request.user).values_list("pk", flat=True))
+    table = Table(
+        "audit", "Audit", _COLUMNS, query, _Rows(entries, query, dumps), "Nothing was written down that matches.", "acts",
+        unfiltered_total=everything.count(),
+    )  # fmt: skip
+    if parameters.get("format") in ("csv", "json"):
+        write_down(request, AuditEntry.Action.EXPORT_AUDIT, detail=f"{table.total:,} rows")
+    if file := export_response(request, "audit", table):
+        return file
+    context = {
+        "table": table, "actions": AuditEntry.Action.choices, "outcomes": AuditEntry.Outcome.choices, "parameters": parameters,
+        "everything": can_read_whole_audit(viewer_of(request.user)),
+    }  # fmt: skip
+    return render(request, "audit/audit.html", context)
+
+
+def _filtered(entries: QuerySet[AuditEntry], parameters: Mapping[str, str]) -> QuerySet[AuditEntry]:
+    for name, lookup in (
+        ("who", "actor_name__icontains"),
+        ("dump_name", "dump_name__icontains"),
+        ("action", "action"),
+        ("outcome", "outcome"),
+    ):
+        if value := parameters.get(name, "")[:100]:
+            entries = entries.filter(**{lookup: value.replace("\0", "")})
+    if dump := _uuid(parameters.get("dump", "")):
+        entries = entries.filter(dump_key=dump)
+    for name, lookup in (("since", "at__date__gte"), ("until", "at__date__lte")):
+        if day := _day(parameters.get(name, "")):
+            entries = entries.filter(**{lookup: day.date()})
+    return entries
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _day(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.get_current_timezone())
+    except ValueError:
+        return None
+
+
+urlpatterns = [path("audit", audit, name="audit")]

@@ -1,0 +1,114 @@
+"""Who may see one dump, who looked at it, and holds on dumps."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from explorer.access import dump_for
+from explorer.models import AuditEntry, Dump
+from explorer.pages.opened import opened
+from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narrow
+from explorer.queries import audit_visible_to, members_of
+from explorer.services.audit import write_down
+from explorer.services.plain_text import plain
+from explorer.viewers import subject_of, viewer_of
+from explorer.views.dump_page import finished_analysis, frame_of
+
+_LATEST_LOOKS, _LISTED = 50, 200
+_SHORTEST_NOTE = 10
+
+
+@never_cache
+@require_GET
+def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
+    """The people who see a dump, and what the reader may know of who looked."""
+    dump = dump_for(request, dump_id)
+    viewer, subject = viewer_of(request.user), subject_of(dump)
+    if not can_comment(viewer, subject):
+        raise PermissionDenied("Members of the team see this.")
+    analysis = finished_analysis(dump)
+    context = {
+        "frame": frame_of(request, dump, "access", opened(analysis.index_directory) if analysis else None),
+        "dump": dump,
+        "members": members_of(dump.team),
+        "only": subject.only or frozenset(),
+        "may_narrow": can_narrow(viewer, subject),
+        "looks": audit_visible_to(request.user).filter(dump_key=dump.pk)[:_LATEST_LOOKS],
+    }
+    return render(request, "access/access.html", context)
+
+
+@require_POST
+def narrow(request: HttpRequest, dump_id: UUID) -> HttpResponse:
+    """Let only the chosen members see a dump; with none chosen the whole team."""
+    dump = dump_for(request, dump_id, "narrow")
+    chosen = {int(text) for text in request.POST.getlist("person") if text.isdecimal() and len(text) < 12}
+    people = [row.user for row in members_of(dump.team) if row.user_id in chosen]
+    detail = f"only {', '.join(map(str, people))}" if people else "the whole team"
+    write_down(request, AuditEntry.Action.NARROW_DUMP, dump=dump, detail=detail)
+    dump.only_people.set(people)
+    messages.success(request, f"{dump.name} is seen by {detail}.")
+    return redirect("dump-access", dump.pk)
+
+
+def _dumps_for_holds(request: HttpRequest) -> QuerySet[Dump]:
+    """All dumps, of which auditors and administrators know that they exist (D0) and no more."""
+    if not can_hold(viewer_of(request.user)):
+        raise PermissionDenied("Auditors and administrators set holds.")
+    return Dump.objects.select_related("team").order_by("held_at", "-created_at")
+
+
+@never_cache
+@require_GET
+def holds(request: HttpRequest) -> HttpResponse:
+    """Dumps with a hold, and those that could get one."""
+    dumps, wanted = _dumps_for_holds(request), plain(request.GET.get("q", ""), 100)
+    found = dumps.filter(name__icontains=wanted) if wanted else dumps
+    context = {
+        "held": found.exclude(held_at=None), "others": found.filter(held_at=None)[:_LISTED], "wanted": wanted,
+        "may_lift": can_lift_hold(viewer_of(request.user)), "most": _LISTED,
+    }  # fmt: skip
+    return render(request, "access/holds.html", context)
+
+
+@require_POST
+def hold(request: HttpRequest, dump_id: UUID) -> HttpResponse:
+    """Set a hold: nobody and nothing deletes the dump until an auditor lifts it."""
+    dump = get_object_or_404(_dumps_for_holds(request), pk=dump_id)
+    note = plain(request.POST.get("note", ""), 200)
+    if len(note) < _SHORTEST_NOTE:
+        messages.error(request, f"Say in at least {_SHORTEST_NOTE} letters what the hold is for.")
+    elif dump.held_at is None:
+        write_down(request, AuditEntry.Action.HOLD_DUMP, dump=dump, detail=note)
+        Dump.objects.filter(pk=dump.pk).update(held_at=timezone.now(), hold_note=note)
+    return redirect("holds")
+
+
+@require_POST
+def lift(request: HttpRequest, dump_id: UUID) -> HttpResponse:
+    """Lift a hold."""
+    dump = get_object_or_404(_dumps_for_holds(request), pk=dump_id)
+    if not can_lift_hold(viewer_of(request.user)):
+        raise PermissionDenied("Auditors lift holds.")
+    write_down(request, AuditEntry.Action.LIFT_HOLD, dump=dump, detail=dump.hold_note)
+    Dump.objects.filter(pk=dump.pk).update(held_at=None, hold_note="")
+    return redirect("holds")
+
+
+urlpatterns = [
+    path("dumps/<uuid:dump_id>/access", who, name="dump-access"),
+    path("dumps/<uuid:dump_id>/access/people", narrow, name="dump-narrow"),
+    path("holds", holds, name="holds"),
+    path("holds/<uuid:dump_id>", hold, name="hold-set"),
+    path("holds/<uuid:dump_id>/lift", lift, name="hold-lift"),
+]
