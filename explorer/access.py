@@ -31,7 +31,13 @@ _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
 
 def dump_for(request: HttpRequest, dump_id: UUID, to: str = "view") -> Dump:
     """The dump, when the person may see it and may do ``to``, one of the names above."""
-    dump = dumps_visible_to(request.user).select_related("team", "uploaded_by").filter(pk=dump_id).first()
+    dump = (
+        dumps_visible_to(request.user)
+        .select_related("team", "uploaded_by")
+        .prefetch_related("only_people")
+        .filter(pk=dump_id)
+        .first()
+    )
     if dump is None:
         raise Http404("There is no such dump.")
     if not _ACTS[to](viewer_of(request.user), subject_of(dump)):

@@ -61,7 +61,7 @@ class ApiTokenMiddleware:
         token, name = request.api_token, request.resolver_match.url_name
         if token is None or (name in _UPLOADS and token.may_upload):
             return None
-        reads = request.method in ("GET", "HEAD") and (name == "archive" or "dump_id" in values)
+        reads = request.method in ("GET", "HEAD") and (name == "archive" or name.startswith("dump-"))
         if reads and token.may_read and name not in _UPLOADS:
             return None
         return _refusal(403, "The token is not for this.", "Make one on the account page that is.")
@@ -90,14 +90,16 @@ class SensitiveActsMiddleware:
         return None
 
 
-class PasswordChangeMiddleware:
-    """Sends a person whose password must be changed to the page where that is done."""
+class PersonMiddleware:
+    """Who asks is read once in a request; whose password must be changed is sent to the page where that is done."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user = request.user
+        if user.is_authenticated:
+            user.as_viewer = []
         if user.is_authenticated and user.must_change_password:
             allowed = (reverse("password-change"), reverse("account_logout"), "/static/")
             if not request.path.startswith(allowed):

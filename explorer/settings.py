@@ -70,7 +70,7 @@ MIDDLEWARE = [
     "explorer.middleware.ApiTokenMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "explorer.middleware.SensitiveActsMiddleware",
-    "explorer.middleware.PasswordChangeMiddleware",
+    "explorer.middleware.PersonMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

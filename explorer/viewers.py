@@ -12,9 +12,17 @@ AnyUser = User | AnonymousUser
 
 
 def viewer_of(user: AnyUser) -> Viewer:
-    """A person; or the program that came with a token of theirs."""
+    """A person; or the program that came with a token of theirs. Asked once in a request (``explorer.middleware``)."""
     if not isinstance(user, User):
         return Viewer(0, {})
+    if user.as_viewer is None:
+        return _read(user)
+    if not user.as_viewer:
+        user.as_viewer.append(_read(user))
+    return user.as_viewer[0]
+
+
+def _read(user: User) -> Viewer:
     lent = LentAccess.objects.filter(user_id=user.pk, expires_at__gt=timezone.now(), granted_by__isnull=False)
     roles = dict.fromkeys(lent.values_list("team_id", flat=True), Role.ANALYST)
     roles |= {row.team_id: Role(row.role) for row in user.memberships.all()}
@@ -23,7 +31,7 @@ def viewer_of(user: AnyUser) -> Viewer:
 
 def subject_of(dump: Dump) -> Subject:
     """A dump, with the people it is narrowed to."""
-    only = frozenset(dump.only_people.values_list("pk", flat=True))
+    only = frozenset(person.pk for person in dump.only_people.all())
     return Subject(
         dump.team_id, dump.uploaded_by_id, only or None, dump.team.opens_archive, dump.held_at is not None,
         timezone.now() - dump.created_at,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import secrets
 import uuid
 from datetime import timedelta
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+
+if TYPE_CHECKING:
+    from explorer.permissions import Viewer
 
 
 class ServerRole(models.TextChoices):
@@ -30,6 +33,8 @@ class User(AbstractUser):
     must_change_password = models.BooleanField(default=False)
     server_role = models.CharField(max_length=15, choices=ServerRole, default=ServerRole.NONE, blank=True)
     by_token: ApiToken | None = None
+    #: What the rules know of the person, kept for the time of one request; None outside of requests.
+    as_viewer: list[Viewer] | None = None
 
 
 class Role(models.TextChoices):

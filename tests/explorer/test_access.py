@@ -249,7 +249,7 @@ def expected_answer(pattern: URLPattern, principal: str, method: str) -> object:
         return line.of(principal).get(method, WRONG_METHOD)
     if name in ("uploads", "upload-one"):
         return line.analyst.get(method, WRONG_METHOD)
-    if method not in ("GET", "HEAD") or not (name == "archive" or "dump_id" in pattern.pattern.converters):
+    if method not in ("GET", "HEAD") or not (name == "archive" or name.startswith("dump-")):
         return FORBIDDEN
     return FORBIDDEN if name in NOT_BY_TOKEN and method == "GET" else line.analyst.get(method, WRONG_METHOD)
 

@@ -19,8 +19,8 @@ ALL = {"name": "nightly", "days": "30", "may_upload": "on", "may_read": "on"}
 
 
 @pytest.fixture
-def dump(team: Team, alice: User) -> Dump:
-    return analysed_dump(team, alice)
+def dump(team: Team, bob: User) -> Dump:
+    return analysed_dump(team, bob)
 
 
 def program(user: User, **scope: bool) -> Client:
@@ -75,13 +75,13 @@ def test_a_token_does_what_it_is_for(bob: User, dump: Dump) -> None:
     assert (begin_upload(reads), reads.get(types).status_code) == (403, 200)
 
 
-def test_a_token_reaches_nothing_but_dumps(alice: User, dump: Dump) -> None:
-    """Every address, asked with a token of a lead that has every scope."""
-    client, reached = program(alice), set()
+def test_a_token_reaches_nothing_but_dumps(bob: User, dump: Dump) -> None:
+    """Every address, asked with a token that has every scope."""
+    client, reached = program(bob), set()
     patterns: list[URLPattern] = get_resolver().url_patterns
     for pattern in patterns:
         values = {name: (dump.pk if name.endswith("_id") else 1) for name in pattern.pattern.converters}
-        values |= {name: 1 for name in ("type_id", "managed_id", "os_id", "membership_id") if name in values}
+        values |= {name: 1 for name in ("type_id", "managed_id", "os_id", "membership_id", "lent_id") if name in values}
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             if client.generic(method, reverse(pattern.name, kwargs=values)).status_code != 403:
                 reached.add((method, pattern.name))
@@ -94,8 +94,16 @@ def test_a_token_reaches_nothing_but_dumps(alice: User, dump: Dump) -> None:
 def test_a_token_never_reaches_more_than_its_owner(carol: User, mallory: User, dump: Dump) -> None:
     page = reverse("dump-types", args=[dump.pk])
     assert program(mallory).get(page).status_code == 404
-    assert program(carol).get(page).status_code == 200
+    assert program(carol).get(page).status_code == 404, "a program sees its person's own uploads only"
     assert begin_upload(program(carol)) == 403
+
+
+def test_a_program_sees_structure_of_its_own_uploads(bob: User, alice: User, dump: Dump) -> None:
+    types, stranger = reverse("dump-modules", args=[dump.pk]), program(alice)
+    assert stranger.get(types).status_code == 404 and stranger.get(reverse("archive")).status_code == 200
+    assert dump.name not in stranger.get(reverse("archive")).content.decode()
+    by_program, by_person = (client.get(types).content.decode() for client in (program(bob), sign_in("bob")))
+    assert "/usr/" not in by_program or "/usr/" in by_person
 
 
 def lose_the_role(bob: User) -> None:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from django.db import IntegrityError
+from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
 
@@ -13,6 +14,12 @@ from explorer.models import Membership, Role, Team, User
 from explorer.services import teams
 
 PASSWORD = "correct horse battery staple"
+
+
+def request_by(user: User) -> HttpRequest:
+    request = HttpRequest()
+    request.user = user
+    return request
 
 
 def signed_in(user: User) -> Client:
@@ -42,7 +49,7 @@ def test_of_two_first_administrators_at_once_one_wins(db, monkeypatch) -> None:
 
 
 def test_the_one_time_password_opens_one_door_only(team, alice: User) -> None:
-    user, password = teams.add_member(team=team, username="dora", role=Role.ANALYST)
+    user, password = teams.add_member(request=request_by(alice), team=team, username="dora", role=Role.ANALYST)
     client = Client()
     response = client.post(reverse("account_login"), {"login": "dora", "password": password}, follow=True)
     assert response.redirect_chain[-1][0] == reverse("password-change")
@@ -68,9 +75,9 @@ def test_a_lead_adds_a_person_and_sees_the_password_once(team, alice: User) -> N
 
 
 def test_adding_somebody_who_is_there_changes_the_role(team, alice: User, bob: User) -> None:
-    _, password = teams.add_member(team=team, username="bob", role=Role.LEAD)
+    _, password = teams.add_member(request=request_by(alice), team=team, username="bob", role=Role.VIEWER)
     assert password is None
-    assert Membership.objects.get(user=bob).role == Role.LEAD
+    assert Membership.objects.get(user=bob).role == Role.VIEWER
     bob.refresh_from_db()
     assert bob.check_password(PASSWORD)
 
@@ -93,7 +100,7 @@ def test_a_wrong_name_or_role_adds_nobody(team, alice: User, sent: dict[str, str
     assert User.objects.count() == 1
 
 
-def test_the_last_lead_stays_a_lead(team, alice: User, bob: User) -> None:
+def test_the_last_lead_stays_a_lead(team, alice: User, bob: User, ada: User) -> None:
     membership = Membership.objects.get(user=alice)
     client = signed_in(alice)
     client.post(reverse("member-remove", args=[team.pk, membership.pk]))
@@ -101,9 +108,9 @@ def test_the_last_lead_stays_a_lead(team, alice: User, bob: User) -> None:
     membership.refresh_from_db()
     assert membership.role == Role.LEAD
     with pytest.raises(ValueError, match="needs a lead"):
-        teams.add_member(team=team, username="alice", role=Role.VIEWER)
-    teams.add_member(team=team, username="bob", role=Role.LEAD)
-    teams.remove_member(team=team, membership_id=membership.pk)
+        teams.add_member(request=request_by(alice), team=team, username="alice", role=Role.VIEWER)
+    teams.add_member(request=request_by(ada), team=team, username="bob", role=Role.LEAD)
+    teams.remove_member(request=request_by(alice), team=team, membership_id=membership.pk)
     assert not Membership.objects.filter(user=alice).exists()
 
 

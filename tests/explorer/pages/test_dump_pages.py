@@ -218,7 +218,7 @@ def test_only_pages_that_exist_are_in_the_rail(dump: Dump, as_alice: Client) -> 
     body = text_of(as_alice.get(address(dump, "dump-overview")))
     rail = body.split('<nav class="rail"')[1].split("</nav>")[0]
     links = [part.split('"')[0] for part in rail.split('href="')[1:]]
-    assert len(links) == 18
+    assert len(links) == 19
     assert all(as_alice.get(link).status_code == 200 for link in links)
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import time
+import uuid
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
+from django.urls import reverse
 
 from analysis.index.store import Index, open_index
+from analysis.memory.elf_core import open_elf_core
+from analysis.memory.reader import Memory
 from analysis.pipeline import analyse
 from explorer.models import AuditEntry, Dump, Team, User
+from explorer.services.reveals import _mark
 from tests.analysis.bundled_dumps import bundled_dumps
-from tests.explorer.pages.visits import address, body_of
+from tests.explorer.pages.visits import WHY, address, body_of
+from tests.explorer.test_authentication import age_proofs, code_of, set_up_app, sign_in
 from tests.stored_dumps import analysed_dump
 
 (ZOO,) = [path for path in bundled_dumps() if path.name.startswith("zoo-net8")]
@@ -44,13 +53,13 @@ def _first(index: Index, name: str) -> str:
     return f"{int(index.column('objects', 'address')[row]):x}"
 
 
-def test_an_analyst_sees_the_values_and_is_written_down(real: Dump, primitives: str, as_alice: Client, alice: User) -> None:
-    answer = as_alice.post(address(real, "dump-object-values", primitives))
+def test_an_analyst_sees_the_values_and_is_written_down(real: Dump, primitives: str, alice: User) -> None:
+    answer = sign_in("alice").post(address(real, "dump-object-values", primitives), WHY)
     body = answer.content.decode()
     assert "-123456789" in body and "2024-02-29 12:34:56" in body and "written down" in body
     assert answer["Cache-Control"] == "private, no-store"
     entry = AuditEntry.objects.get()
-    assert (entry.user, entry.dump, entry.action) == (alice, real, AuditEntry.Action.REVEAL_OBJECT)
+    assert (entry.actor_id, entry.dump_key, entry.action) == (alice.pk, real.pk, AuditEntry.Action.REVEAL_OBJECT)
     assert primitives in entry.detail and "Scenarios.Primitives" in entry.detail and "-123456789" not in entry.detail
 
 
@@ -61,18 +70,96 @@ def test_the_page_of_the_object_holds_no_value(real: Dump, primitives: str, as_a
     assert "Show values" not in body and "Analysts and leads" in body
 
 
-def test_others_see_nothing_and_leave_no_row(real: Dump, primitives: str, as_carol: Client, as_mallory: Client) -> None:
+def test_others_see_nothing_and_the_denial_is_a_row(real: Dump, primitives: str, as_carol: Client, as_mallory: Client) -> None:
     assert as_carol.post(address(real, "dump-object-values", primitives)).status_code == 403
     assert as_mallory.post(address(real, "dump-object-values", primitives)).status_code == 404
+    assert [(row.actor_name, row.outcome) for row in AuditEntry.objects.all()] == [("carol", "denied")]
+
+
+def test_what_cannot_be_read_says_why(real: Dump, primitives: str, alice: User) -> None:
+    client = sign_in("alice")
+    real.original.write_bytes(b"\x7fELF" + bytes(100))
+    body = client.post(address(real, "dump-object-values", primitives), WHY).content.decode()
+    assert 'class="note bad"' in body and "Traceback" not in body
+    real.original.unlink()
+    body = client.post(address(real, "dump-object-values", primitives), WHY).content.decode()
+    assert "no longer kept" in body
+    for place in ("zz", "10", f"{int(primitives, 16) + 8:x}"):
+        assert client.post(address(real, "dump-object-values", place), WHY).status_code == 404
+
+
+def test_without_a_reason_nothing_is_shown(real: Dump, primitives: str, alice: User) -> None:
+    client, path = sign_in("alice"), address(real, "dump-object-values", primitives)
+    for wrong in ({}, {**WHY, "reason": "curiosity"}, {**WHY, "explanation": "because"}, {**WHY, "explanation": " " * 40}):
+        answer = client.post(path, wrong, follow=True)
+        assert "in at least 10 letters" in answer.content.decode() and "-123456789" not in answer.content.decode()
     assert not AuditEntry.objects.exists()
 
 
-def test_what_cannot_be_read_says_why(real: Dump, primitives: str, as_alice: Client) -> None:
-    real.original.write_bytes(b"\x7fELF" + bytes(100))
-    body = as_alice.post(address(real, "dump-object-values", primitives)).content.decode()
-    assert 'class="note bad"' in body and "Traceback" not in body
-    real.original.unlink()
-    body = as_alice.post(address(real, "dump-object-values", primitives)).content.decode()
-    assert "no longer kept" in body
-    for place in ("zz", "10", f"{int(primitives, 16) + 8:x}"):
-        assert as_alice.post(address(real, "dump-object-values", place)).status_code == 404
+def test_an_old_sign_in_is_renewed_first(real: Dump, primitives: str, alice: User) -> None:
+    client, path = sign_in("alice"), address(real, "dump-object-values", primitives)
+    age_proofs(client, 31 * 60)
+    answer = client.post(path, WHY)
+    assert answer.status_code == 302 and answer["Location"].startswith(reverse("account_reauthenticate"))
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_window_holds_one_reason_for_an_hour(real: Dump, primitives: str, erin: User, bob: User) -> None:
+    client, path = sign_in("erin"), address(real, "dump-object-values", primitives)
+    assert "-123456789" in client.post(path, {**WHY, "window": "on"}).content.decode()
+    assert "-123456789" in client.post(path).content.decode()
+    assert "Your reason holds until" in client.get(address(real, "dump-object", primitives)).content.decode()
+    rows = [(row.action, row.explanation) for row in AuditEntry.objects.order_by("sequence")]
+    assert rows == [(action, WHY["explanation"]) for action in ("open_window", "reveal_object", "reveal_object")]
+    windows = client.session
+    windows["reveal_windows"] = {key: [time.time() - 1, *kept[1:]] for key, kept in windows["reveal_windows"].items()}
+    windows.save()
+    assert client.post(path).status_code == 302
+    analyst = sign_in("bob")
+    assert "-123456789" in analyst.post(path, {**WHY, "window": "on"}).content.decode()
+    assert analyst.post(path).status_code == 302, "analysts say why each time"
+
+
+def test_nobody_reads_a_hundred_values_in_an_hour(real: Dump, primitives: str, alice: User, monkeypatch) -> None:
+    monkeypatch.setattr("explorer.services.reveals.MOST_IN_AN_HOUR", 2)
+    client, path = sign_in("alice"), address(real, "dump-object-values", primitives)
+    assert [client.post(path, WHY).status_code for _ in range(3)] == [200, 200, 429]
+    assert AuditEntry.objects.first().outcome == "denied"
+
+
+def test_masked_values_show_that_they_are_equal_and_nothing_else(real: Dump, primitives: str, as_bob: Client, as_carol) -> None:
+    path = address(real, "dump-object-masked", primitives)
+    body = body_of(as_bob, path)
+    assert "-123456789" not in body and "2024-02-29" not in body
+    marks = re.findall(r'<td class="mono">([0-9a-f]{10})</td>', body)
+    assert marks and body == body_of(as_bob, path)
+    assert as_carol.get(path).status_code == 403
+    assert not AuditEntry.objects.exists()
+    other = Dump(pk=uuid.uuid4())
+    assert _mark(real, "a long secret") == _mark(real, "a long secret") != _mark(other, "a long secret")
+    assert _mark(real, "1234567") == ""
+
+
+def test_raw_memory_needs_a_second_factor_just_now(real: Dump, primitives: str, erin: User, bob: User) -> None:
+    path, sent = address(real, "dump-memory"), {**WHY, "address": primitives, "length": "64"}
+    client = sign_in("erin")
+    assert client.post(path, sent)["Location"].startswith(reverse("mfa_index"))
+    secret = set_up_app(client)
+    assert client.post(path, sent)["Location"].startswith(reverse("mfa_reauthenticate"))
+    cache.clear()
+    client.post(reverse("mfa_reauthenticate"), {"code": code_of(secret)})
+    body = client.post(path, sent).content.decode()
+    content = open_memory(ZOO).captured(int(primitives, 16), 64)
+    assert content[:16].hex(" ") in body and content[48:64].hex(" ") in body
+    row = AuditEntry.objects.first()
+    assert (row.action, row.data_class, row.detail) == ("view_hex", 4, f"64 bytes at 0x{primitives}")
+    assert 'class="note bad"' in client.post(path, {**sent, "address": "10"}).content.decode()
+    assert client.post(path, {**sent, "address": "no"}).status_code == 302
+    assert sign_in("bob").post(path, sent).status_code == 403
+    assert AuditEntry.objects.first().outcome == "denied"
+    age_proofs(client, 6 * 60)
+    assert client.post(path, sent)["Location"].startswith(reverse("mfa_reauthenticate"))
+
+
+def open_memory(dump: Path) -> Memory:
+    return open_elf_core(dump).memory

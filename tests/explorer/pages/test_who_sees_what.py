@@ -6,6 +6,7 @@ import json
 from itertools import product
 
 import pytest
+from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
 
@@ -13,7 +14,8 @@ from analysis.index.store import open_index
 from explorer.models import AuditEntry, Dump, Finding, Team, User
 from explorer.services.findings import findings_of, replace_findings
 from tests.execution_builder import SECRET_MESSAGE, SECRET_REGISTER, SECRET_SOURCE, Execution
-from tests.explorer.pages.visits import address, body_of, dump_of, everything
+from tests.explorer.pages.visits import WHY, address, body_of, dump_of, everything
+from tests.explorer.test_authentication import sign_in
 
 SECRETS = ("secret-thread-name", SECRET_MESSAGE, "secret-source", f"{SECRET_REGISTER:x}", "secret-place")
 #: Everything that can be asked of a page: formats, views, filters, orders, and searches for what is not to be seen.
@@ -110,11 +112,12 @@ def test_an_error_page_holds_nothing_of_the_dump(path: str, dump: Dump, as_carol
 def test_registers_are_shown_after_they_are_written_down(dump: Dump, as_bob: Client, bob: User) -> None:
     path = address(dump, "dump-registers", 1)
     assert f"{SECRET_REGISTER:x}" not in body_of(as_bob, address(dump, "dump-thread", 1))
-    response = as_bob.post(path)
+    response = sign_in("bob").post(path, WHY)
     assert f"{SECRET_REGISTER:x}" in response.content.decode()
     assert response["Cache-Control"] == "private, no-store"
     (entry,) = AuditEntry.objects.all()
-    assert (entry.user, entry.user_name, entry.dump, entry.team) == (bob, "bob", dump, dump.team)
+    assert (entry.actor_id, entry.actor_name, entry.dump_key, entry.team_key) == (bob.pk, "bob", dump.pk, dump.team_id)
+    assert (entry.reason, entry.explanation, entry.data_class, entry.outcome) == (WHY["reason"], WHY["explanation"], 3, "done")
     assert (entry.action, entry.detail, entry.remote_address) == ("reveal_registers", "thread 1", "127.0.0.1")
 
 
@@ -134,22 +137,23 @@ def test_refused_registers_leave_no_row_that_says_otherwise(
     response = client.post(address(dump, "dump-registers", 1))
     assert response.status_code == status
     assert f"{SECRET_REGISTER:x}" not in response.content.decode()
+    assert [row.outcome for row in AuditEntry.objects.all()] == ["denied"] * (status == 403)
+
+
+def test_registers_of_no_thread_are_no_look(dump: Dump, bob: User) -> None:
+    assert sign_in("bob").post(address(dump, "dump-registers", 77), WHY).status_code == 404
     assert not AuditEntry.objects.exists()
 
 
-def test_registers_of_no_thread_are_no_look(dump: Dump, as_bob: Client) -> None:
-    assert as_bob.post(address(dump, "dump-registers", 77)).status_code == 404
-    assert not AuditEntry.objects.exists()
+def test_registers_that_cannot_be_written_down_are_not_shown(dump: Dump, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise DatabaseError("the disk is full")
 
-
-def test_registers_that_cannot_be_written_down_are_not_shown(dump: Dump, as_bob: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(**_: object) -> None:
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(AuditEntry.objects, "create", full)
-    as_bob.raise_request_exception = False
-    response = as_bob.post(address(dump, "dump-registers", 1))
-    assert response.status_code == 500 and f"{SECRET_REGISTER:x}" not in response.content.decode()
+    client = sign_in("bob")
+    monkeypatch.setattr(AuditEntry, "save", full)
+    response = client.post(address(dump, "dump-registers", 1), WHY)
+    assert response.status_code == 503 and f"{SECRET_REGISTER:x}" not in response.content.decode()
+    assert "could not write it down" in response.content.decode()
 
 
 def test_a_post_from_elsewhere_reveals_nothing(dump: Dump, bob: User) -> None:
@@ -159,8 +163,8 @@ def test_a_post_from_elsewhere_reveals_nothing(dump: Dump, bob: User) -> None:
     assert not AuditEntry.objects.exists()
 
 
-def test_an_audit_row_outlives_its_dump(dump: Dump, as_bob: Client) -> None:
-    as_bob.post(address(dump, "dump-registers", 1))
-    name = dump.name
+def test_an_audit_row_outlives_its_dump(dump: Dump, bob: User) -> None:
+    sign_in("bob").post(address(dump, "dump-registers", 1), WHY)
+    name, key = dump.name, dump.pk
     dump.delete()
-    assert (AuditEntry.objects.get().dump, AuditEntry.objects.get().dump_name) == (None, name)
+    assert (AuditEntry.objects.get().dump_key, AuditEntry.objects.get().dump_name) == (key, name)

@@ -16,6 +16,9 @@ from tests.stored_dumps import analysed_dump
 
 PAGES = ("dump-overview", "dump-threads", "dump-stacks", "dump-locks", "dump-findings", "dump-crash", "dump-coverage")
 
+#: What a form that asks for values sends.
+WHY = {"reason": "incident", "explanation": "looking for what leaks", "ticket": "OPS-1"}
+
 
 def address(dump: Dump, name: str, *arguments: object) -> str:
     return reverse(name, args=[dump.pk, *arguments])
