@@ -6,6 +6,7 @@ from explorer.models.dump import Dump
 from explorer.models.finding import Finding
 from explorer.models.invitation import Invitation
 from explorer.models.query import SavedQuery
+from explorer.models.share import ShareLink
 from explorer.models.symbol import SymbolFile
 from explorer.models.team import ApiToken, LentAccess, Membership, ProtectedReaderProposal, Role, ServerRole, Team, User
 from explorer.models.upload import Upload
@@ -24,6 +25,7 @@ __all__ = [
     "Role",
     "SavedQuery",
     "ServerRole",
+    "ShareLink",
     "State",
     "SymbolFile",
     "Team",

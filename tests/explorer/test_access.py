@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from explorer import permissions
-from explorer.models import ApiToken, Dump, LentAccess, Membership, Role, SavedQuery, SymbolFile, Team, Upload, User
+from explorer.models import ApiToken, Dump, LentAccess, Membership, Role, SavedQuery, ShareLink, SymbolFile, Team, Upload, User
 from explorer.queries import dumps_visible_to, teams_for_upload
 from explorer.services.invitations import invite
 from explorer.services.uploads import Labels, create_upload
@@ -175,6 +175,10 @@ TABLE: dict[str, Line] = {
     "dump-delete": posted(302, 302, FORBIDDEN, protected=FORBIDDEN),
     "dump-access": READ,
     "dump-narrow": LEADS_OF_THE_DUMP,
+    "share-create": ACT,
+    "share-end": ACT,
+    "share-open": Line({"GET": ABSENT}, *[{"GET": ABSENT}] * 4),
+    "share": Line({"GET": ABSENT}, *[{"GET": ABSENT}] * 4),
     "holds": Line({}, *[{"GET": FORBIDDEN}] * 4, auditor={"GET": 200}, administrator={"GET": 200}),
     "hold-set": posted(FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, auditor=302, administrator=302),
     "hold-lift": posted(FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, auditor=302, administrator=FORBIDDEN),
@@ -188,7 +192,7 @@ OF_DUMPS = sorted((p for p in ADDRESSES if "dump_id" in p.pattern.converters), k
 EXEMPT = {
     "account_login", "account_logout", "mfa_authenticate", "account_inactive",
     "openid_connect_login", "openid_connect_callback", "socialaccount_login_cancelled",
-    "invitation", "invitation-open", "healthz", "uploads", "upload-one",
+    "invitation", "invitation-open", "healthz", "uploads", "upload-one", "share-open", "share",
 }  # fmt: skip
 
 
@@ -219,6 +223,9 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
         "other_id": dump.pk,
         "object_address": f"{HEAP_START:x}",
         "number": 1,
+        "share_id": ShareLink.objects.create(
+            dump=dump, analysis=dump.analysis, scope="summary", digest="x", created_by=bob, expires_at=timezone.now()
+        ).pk,
         "lent_id": LentAccess.objects.create(team=team, user=ada, explanation="somebody called").pk,
         "invitation_id": invite(team=team, by=alice, role=Role.VIEWER)[0].pk,
         "secret": "none",
