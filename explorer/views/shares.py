@@ -103,7 +103,7 @@ def _summary(index: Index, references: References) -> dict[str, Any]:
         "sentence": words.sentence(index, catalogue(index)),
         "cards": finding_cards(index, references),
         "generations": [row for row in generation_rows(index.facts("summary")) if row["count"] or row["free_size"]],
-        "thread_groups": group_counts(thread_rows(index)),
+        "thread_groups": [group for group in group_counts(thread_rows(index)) if group["count"]],
     }
 
 
