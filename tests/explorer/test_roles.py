@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
 from analysis.index import DataClass
 from explorer import permissions
-from explorer.models import AuditEntry, Dump, LentAccess, Membership, Role, Team, User
+from explorer.models import AuditEntry, Dump, LentAccess, Membership, Role, ServerRole, Team, User
 from explorer.permissions import Subject, Viewer
 from explorer.queries import dumps_visible_to
 from explorer.services import teams
@@ -125,3 +127,16 @@ def test_nobody_without_a_role_may_do_anything(team: Team) -> None:
     assert len(acts) >= 11
     for viewer in (Viewer(0, {}), Viewer(7, {}), Viewer(7, {team.pk: Role.LEAD}, program=True)):
         assert not any(rule(viewer, subject) for rule in acts)
+
+
+def test_the_operator_gives_roles_on_the_server(bob: User) -> None:
+    call_command("server_role", "bob", "auditor", stdout=StringIO())
+    bob.refresh_from_db()
+    assert bob.server_role == ServerRole.AUDITOR
+    row = AuditEntry.objects.get()
+    assert (row.actor_id, row.actor_name, row.detail) == (None, "operator of the machine", "bob: none to auditor on the server")
+    call_command("server_role", "bob", "none", stdout=StringIO())
+    bob.refresh_from_db()
+    assert bob.server_role == ServerRole.NONE
+    with pytest.raises(CommandError, match="nobody of the name"):
+        call_command("server_role", "nobody", "auditor")
