@@ -353,17 +353,17 @@ def test_only_signing_in_health_and_uploads_are_open() -> None:
     assert {pattern.name for pattern in ADDRESSES if not getattr(pattern.callback, "login_required", True)} == EXEMPT
 
 
-@pytest.mark.parametrize("pattern", [p for p in OF_DUMPS if not p.name.startswith("hold-")], ids=lambda p: p.name)
-def test_a_stranger_cannot_tell_a_dump_from_none(pattern: URLPattern, mallory: User, world: dict[str, object]) -> None:
+def test_a_stranger_cannot_tell_a_dump_from_none(mallory: User, world: dict[str, object]) -> None:
     client = Client()
     client.force_login(mallory)
-    method = "POST" if "POST" in TABLE[pattern.name].lead else "GET"
-    there = client.generic(method, address_of(pattern, world))
-    absent = client.generic(method, address_of(pattern, {**world, "dump_id": uuid.uuid4()}))
-    assert there.status_code == absent.status_code == 404
-    assert there.content.replace(str(world["dump_id"]).encode(), b"") == absent.content.replace(
-        absent.request["PATH_INFO"].split("/")[2].encode(), b""
-    )
+    for pattern in (one for one in OF_DUMPS if not one.name.startswith("hold-")):
+        method = "POST" if "POST" in TABLE[pattern.name].lead else "GET"
+        there = client.generic(method, address_of(pattern, world))
+        absent = client.generic(method, address_of(pattern, {**world, "dump_id": uuid.uuid4()}))
+        assert there.status_code == absent.status_code == 404, pattern.name
+        assert there.content.replace(str(world["dump_id"]).encode(), b"") == absent.content.replace(
+            absent.request["PATH_INFO"].split("/")[2].encode(), b""
+        )
     assert Dump.objects.count() == 2
 
 
@@ -378,17 +378,17 @@ def test_an_analyst_deletes_only_own_dumps(team, alice: User, bob: User) -> None
     assert not dump.directory.exists()
 
 
-@pytest.mark.parametrize("pattern", ADDRESSES, ids=lambda pattern: pattern.name)
-def test_a_one_time_password_opens_only_its_page(pattern: URLPattern, bob: User, world: dict[str, object]) -> None:
+def test_a_one_time_password_opens_only_its_page(bob: User, world: dict[str, object]) -> None:
     User.objects.update(must_change_password=True)
-    client = Client()
-    client.force_login(bob)
-    for method in METHODS:
-        response = client.generic(method, address_of(pattern, world))
-        if pattern.name not in ("password-change", "account_logout"):
-            assert (response.status_code, response["Location"]) == (302, reverse("password-change"))
-        else:
-            assert response.status_code in (200, 302, 405)
+    for pattern in ADDRESSES:
+        client = Client()
+        client.force_login(bob)
+        for method in METHODS:
+            response = client.generic(method, address_of(pattern, world))
+            if pattern.name not in ("password-change", "account_logout"):
+                assert (response.status_code, response["Location"]) == (302, reverse("password-change")), pattern.name
+            else:
+                assert response.status_code in (200, 302, 405)
     assert (Upload.objects.count(), Dump.objects.count()) == (1, 2)
 
 
