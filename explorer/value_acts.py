@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 
 from analysis.index import DataClass
 from explorer.authentication import asked_from, recently_authenticated, second_factor_age, to_reauthentication
-from explorer.models import AuditEntry
+from explorer.models import AuditEntry, Dump
 from explorer.permissions import Subject, Viewer, can_open_window, can_reveal_values, can_see_masked_values, can_see_raw
 from explorer.services.audit import write_down
 from explorer.services.reveals import WINDOW, PurposeMissing, purpose_of, window_ends
@@ -69,10 +69,10 @@ def _second_factor_just_now(request: HttpRequest) -> HttpResponse | None:
     return None if age is not None and age <= JUST_NOW else to_reauthentication(request, second_factor=True)
 
 
-def value_form(request: HttpRequest, page: DumpPage) -> dict[str, Any]:
+def value_form(request: HttpRequest, dump: Dump) -> dict[str, Any]:
     """What ``values/ask.html`` needs."""
-    viewer, subject = viewer_of(request.user), subject_of(page.dump)
-    ends = window_ends(request, page.dump)
+    viewer, subject = viewer_of(request.user), subject_of(dump)
+    ends = window_ends(request, dump)
     return {
         "may_reveal": can_reveal_values(viewer, subject),
         "may_see_masked": can_see_masked_values(viewer, subject),

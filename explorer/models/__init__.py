@@ -5,6 +5,7 @@ from explorer.models.audit import AuditEntry
 from explorer.models.dump import Dump
 from explorer.models.finding import Finding
 from explorer.models.invitation import Invitation
+from explorer.models.original import OriginalRequest
 from explorer.models.query import SavedQuery
 from explorer.models.share import ShareLink
 from explorer.models.symbol import SymbolFile
@@ -21,6 +22,7 @@ __all__ = [
     "Invitation",
     "LentAccess",
     "Membership",
+    "OriginalRequest",
     "ProtectedReaderProposal",
     "Role",
     "SavedQuery",

@@ -17,11 +17,13 @@ from django.views.decorators.http import require_GET, require_POST
 from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, ShareLink
 from explorer.pages.opened import opened
-from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narrow, can_share
+from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narrow, can_share, can_take_original
 from explorer.queries import audit_visible_to, members_of
+from explorer.services import originals
 from explorer.services.audit import write_down
 from explorer.services.plain_text import plain
 from explorer.services.shares import DAYS
+from explorer.value_acts import value_form
 from explorer.viewers import subject_of, viewer_of
 from explorer.views.dump_page import finished_analysis, frame_of
 
@@ -48,6 +50,10 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
         "shares": dump.shares.select_related("created_by").filter(revoked_at=None, expires_at__gt=timezone.now()),
         "scopes": ShareLink.Scope.choices,
         "days": DAYS,
+        "asked": originals.waiting(dump) if can_take_original(viewer, subject) and analysis is not None else [],
+        "granted": originals.granted_to(request, dump),
+        "may_take": can_take_original(viewer, subject) and analysis is not None,
+        **value_form(request, dump),
         "looks": audit_visible_to(request.user).filter(dump_key=dump.pk)[:_LATEST_LOOKS],
     }
     return render(request, "access/access.html", context)

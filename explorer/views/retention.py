@@ -61,7 +61,7 @@ def one_object(request: HttpRequest, page: DumpPage, object_address: str) -> Htt
         "path": path_, "left_out": left_out, "groups": objects.referrer_groups(row) if graph.built else [],
         "tables": {table.name: table for table in tables},
         "type_url": page.frame.url("dump-type", facts["type_id"]),
-        **value_form(request, page),
+        **value_form(request, page.dump),
         "memory_url": page.frame.url("dump-memory"),
         "masked_url": page.frame.url("dump-object-masked", object_address),
         "values_url": page.frame.url("dump-object-values", object_address),

@@ -97,7 +97,7 @@ def thread(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpRespons
         "facts": facts,
         "locks": locks_of_thread(page.index, page.references, row),
         "exceptions": exceptions_of_thread(page.index, page.references, row, page.highest, page.source_lines),
-        **value_form(request, page),
+        **value_form(request, page.dump),
         "registers_url": page.frame.url("dump-registers", managed_id),
     }
     return render(request, "threads/thread.html", context)

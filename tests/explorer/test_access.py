@@ -18,7 +18,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from explorer import permissions
-from explorer.models import ApiToken, Dump, LentAccess, Membership, Role, SavedQuery, ShareLink, SymbolFile, Team, Upload, User
+from explorer.models import (
+    ApiToken,
+    Dump,
+    LentAccess,
+    Membership,
+    OriginalRequest,
+    Role,
+    SavedQuery,
+    ShareLink,
+    SymbolFile,
+    Team,
+    Upload,
+    User,
+)
 from explorer.queries import dumps_visible_to, teams_for_upload
 from explorer.services.invitations import invite
 from explorer.services.uploads import Labels, create_upload
@@ -84,6 +97,7 @@ LEADS = posted(302, FORBIDDEN, FORBIDDEN, administrator=302)
 LEADS_OF_THE_DUMP = posted(302, FORBIDDEN, FORBIDDEN)
 #: Nobody here has proved lately who they are: who may look is led to where that is done.
 VALUES = posted(302, 302, FORBIDDEN)
+RAW = posted(302, FORBIDDEN, FORBIDDEN, protected=302)
 ADMINISTRATORS = posted(FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, administrator=302)
 UNKNOWN = dict.fromkeys(METHODS, UNKNOWN_PERSON)
 #: The upload is bob's; a POST without a length is refused before anything else is looked at.
@@ -150,7 +164,7 @@ TABLE: dict[str, Line] = {
     "dump-object": READ,
     "dump-object-values": VALUES,
     "dump-object-masked": Line({}, {"GET": 200}, {"GET": 200}, {"GET": FORBIDDEN}, {"GET": ABSENT}),
-    "dump-memory": posted(302, FORBIDDEN, FORBIDDEN, protected=302),
+    "dump-memory": RAW,
     "dump-retained": READ,
     "dump-roots": READ,
     "dump-strings": READ,
@@ -175,6 +189,9 @@ TABLE: dict[str, Line] = {
     "dump-delete": posted(302, 302, FORBIDDEN, protected=FORBIDDEN),
     "dump-access": READ,
     "dump-narrow": LEADS_OF_THE_DUMP,
+    "dump-original": RAW,
+    "dump-original-ask": RAW,
+    "dump-original-grant": RAW,
     "share-create": ACT,
     "share-end": ACT,
     "share-open": Line({"GET": ABSENT}, *[{"GET": ABSENT}] * 4),
@@ -226,6 +243,7 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
         "share_id": ShareLink.objects.create(
             dump=dump, analysis=dump.analysis, scope="summary", digest="x", created_by=bob, expires_at=timezone.now()
         ).pk,
+        "request_id": OriginalRequest.objects.create(dump=dump, asked_by=erin, explanation="for the vendor").pk,
         "lent_id": LentAccess.objects.create(team=team, user=ada, explanation="somebody called").pk,
         "invitation_id": invite(team=team, by=alice, role=Role.VIEWER)[0].pk,
         "secret": "none",

@@ -81,7 +81,9 @@ def test_a_token_reaches_nothing_but_dumps(bob: User, dump: Dump) -> None:
     patterns: list[URLPattern] = get_resolver().url_patterns
     for pattern in patterns:
         values = {name: (dump.pk if name.endswith("_id") else 1) for name in pattern.pattern.converters}
-        values |= {name: 1 for name in ("type_id", "managed_id", "os_id", "membership_id", "lent_id") if name in values}
+        values |= {
+            name: 1 for name in ("type_id", "managed_id", "os_id", "membership_id", "lent_id", "request_id") if name in values
+        }
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             if client.generic(method, reverse(pattern.name, kwargs=values)).status_code != 403:
                 reached.add((method, pattern.name))

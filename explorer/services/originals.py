@@ -1,0 +1,65 @@
+"""The original file (D4) leaves the server for two people who agree, each with a second factor just shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.utils import timezone
+
+from analysis.index import DataClass
+from explorer.access import dump_for
+from explorer.models import AuditEntry, Dump, OriginalRequest
+from explorer.services.audit import Purpose, as_person, write_down
+
+OPEN_FOR = timedelta(hours=1)
+_ASKED_FOR = timedelta(days=7)
+
+
+def waiting(dump: Dump) -> list[OriginalRequest]:
+    """Requests of the last days that nobody has answered."""
+    since = timezone.now() - _ASKED_FOR
+    return list(dump.original_requests.select_related("asked_by").filter(granted_by=None, asked_at__gte=since))
+
+
+def granted_to(request: HttpRequest, dump: Dump) -> OriginalRequest | None:
+    """The request of this person that somebody else has granted, while it holds."""
+    own = dump.original_requests.filter(asked_by_id=request.user.pk, granted_by__isnull=False)
+    return own.filter(expires_at__gt=timezone.now()).first()
+
+
+def ask(*, request: HttpRequest, dump: Dump, purpose: Purpose) -> None:
+    """Ask for the file. Raises PermissionDenied."""
+    dump = dump_for(request, dump.pk, "take_original")
+    write_down(request, AuditEntry.Action.ASK_ORIGINAL, dump=dump, data_class=DataClass.D4_RAW, purpose=purpose)
+    OriginalRequest.objects.create(dump=dump, asked_by=as_person(request), explanation=purpose.explanation)
+
+
+def grant(*, request: HttpRequest, dump: Dump, asked: OriginalRequest, purpose: Purpose) -> None:
+    """Let somebody else have the file for an hour. Raises PermissionDenied, also for one's own request."""
+    dump = dump_for(request, dump.pk, "take_original")
+    if asked.asked_by_id == request.user.pk:
+        raise PermissionDenied("Somebody else lets you have the original.")
+    detail = f"to {asked.asked_by}"
+    write_down(request, AuditEntry.Action.GRANT_ORIGINAL, dump=dump, detail=detail, data_class=DataClass.D4_RAW, purpose=purpose)
+    asked.granted_by, asked.expires_at = as_person(request), timezone.now() + OPEN_FOR
+    asked.save()
+
+
+def take(*, request: HttpRequest, dump: Dump, purpose: Purpose) -> Path:
+    """The file, for whom it was granted. Raises PermissionDenied, FileNotFoundError when it is no longer kept."""
+    dump = dump_for(request, dump.pk, "take_original")
+    asked = granted_to(request, dump)
+    outcome = AuditEntry.Outcome.DONE if asked else AuditEntry.Outcome.DENIED
+    detail = f"granted by {asked.granted_by}" if asked else "not granted"
+    write_down(
+        request, AuditEntry.Action.DOWNLOAD_ORIGINAL, dump=dump, detail=detail, outcome=outcome, data_class=DataClass.D4_RAW,
+        purpose=purpose,
+    )  # fmt: skip
+    if asked is None:
+        raise PermissionDenied("Ask first; somebody else who may see raw memory lets you have the original.")
+    if not dump.original.exists():
+        raise FileNotFoundError
+    return dump.original
