@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from analysis.errors import AnalysisError
@@ -27,9 +28,12 @@ from analysis.kernels.cache import cache_base
 from analysis.sandbox import confine
 
 _REFUSED = 3
+Confined = Callable[[list[Path], list[Path]], None]
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], confined: Confined = lambda read, write: None) -> int:
+    """One command; its exit code. ``confined`` is called with what it reads and writes before it opens any of it: a process
+    of its own puts walls round itself then, which it never gets rid of."""
     command = arguments[0] if arguments else ""
     try:
         if command == "stat":
@@ -39,18 +43,18 @@ def main(arguments: list[str]) -> int:
         if command == "facts":
             return _facts(arguments)
         if command == "symbols":
-            return _symbols(arguments)
+            return _symbols(arguments, confined)
         if command == "query":
-            return _query(arguments)
+            return _query(arguments, confined)
         if command == "values":
-            return _values(arguments)
+            return _values(arguments, confined)
         if command == "memory":
-            return _memory(arguments)
+            return _memory(arguments, confined)
         if command == "warm":
             return _warm()
         if command == "walls":
             return _walls(arguments)
-        return _analyse(arguments)
+        return _analyse(arguments, confined)
     except AnalysisError as error:
         _say({"error": error.as_dict()})
         return _REFUSED
@@ -73,7 +77,7 @@ def _path(arguments: list[str], name: str) -> Path:
     return path
 
 
-def _analyse(arguments: list[str]) -> int:
+def _analyse(arguments: list[str], confined: Confined) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m analysis", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -81,7 +85,7 @@ def _analyse(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, help="directory for the index; it is created")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    _confine([options.dump], [options.out])
+    confined([options.dump], [options.out])
     from analysis.pipeline import analyse
 
     analyse(
@@ -141,12 +145,12 @@ def _facts(arguments: list[str]) -> int:
     return 0
 
 
-def _symbols(arguments: list[str]) -> int:
+def _symbols(arguments: list[str], confined: Confined) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis symbols")
     parser.add_argument("pdb", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="file for the lines; see analysis.index.lines")
     options = parser.parse_args(arguments[1:])
-    _confine([options.pdb], [options.out.parent])
+    confined([options.pdb], [options.out.parent])
     from analysis.limits import LIMITS
     from analysis.runtime.portable_pdb import read_portable_pdb
 
@@ -159,7 +163,7 @@ def _symbols(arguments: list[str]) -> int:
     return 0
 
 
-def _query(arguments: list[str]) -> int:
+def _query(arguments: list[str], confined: Confined) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis query")
     parser.add_argument("index", type=Path)
     parser.add_argument("sql", type=Path)
@@ -168,7 +172,7 @@ def _query(arguments: list[str]) -> int:
         "--highest", type=int, default=1, help="the most sensitive data class that may be asked (docs/security.md)"
     )
     options = parser.parse_args(arguments[1:])
-    _confine([options.index, options.sql], [options.out.parent])
+    confined([options.index, options.sql], [options.out.parent])
     from analysis.index.columns import DataClass
     from analysis.index.store import open_index
 
@@ -183,13 +187,13 @@ def _query(arguments: list[str]) -> int:
     return 0
 
 
-def _values(arguments: list[str]) -> int:
+def _values(arguments: list[str], confined: Confined) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis values")
     parser.add_argument("dump", type=Path)
     parser.add_argument("address", type=lambda text: int(text, 16))
     parser.add_argument("--out", type=Path, required=True, help="file for the values")
     options = parser.parse_args(arguments[1:])
-    _confine([options.dump], [options.out.parent])
+    confined([options.dump], [options.out.parent])
     from analysis.dump import Dump
     from analysis.values import object_values
 
@@ -198,14 +202,14 @@ def _values(arguments: list[str]) -> int:
     return 0
 
 
-def _memory(arguments: list[str]) -> int:
+def _memory(arguments: list[str], confined: Confined) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis memory")
     parser.add_argument("dump", type=Path)
     parser.add_argument("address", type=lambda text: int(text, 16))
     parser.add_argument("length", type=int)
     parser.add_argument("--out", type=Path, required=True, help="file for the bytes: as many as the dump holds from there on")
     options = parser.parse_args(arguments[1:])
-    _confine([options.dump], [options.out.parent])
+    confined([options.dump], [options.out.parent])
     from analysis.dump import Dump
 
     options.out.write_text(json.dumps({"hex": Dump(options.dump).core.memory.captured(options.address, options.length).hex()}))
@@ -246,4 +250,4 @@ def _warm() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], _confine))
