@@ -120,3 +120,14 @@ def test_the_doctor_fails_where_something_was_possible(monkeypatch: pytest.Monke
     monkeypatch.setattr("explorer.management.commands.doctor.attempts_from_inside", lambda: iter(()))
     with pytest.raises(CommandError, match="did not start"):
         call_command("doctor", stdout=StringIO())
+
+
+@pytest.mark.parametrize("arguments", [["d", "--out", "x"], *([name, "d", *more, "--out", "x/y"] for name, *more in (
+    ["symbols"], ["query", "d"], ["values", "10"], ["memory", "10", "8"]))], ids=lambda arguments: arguments[0])  # fmt: skip
+def test_every_command_that_opens_a_file_of_others_is_behind_the_walls(arguments: list[str], tmp_path: Path) -> None:
+    program = f"{_NO_SECCOMP}\nimport runpy, sys\nsys.argv[1:] = {arguments}\nrunpy.run_module('analysis', run_name='__main__')"
+    environment = {**os.environ, REQUIRED: "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+    )
+    assert json.loads(found.stdout)["error"]["code"] == "no_walls", found.stderr
