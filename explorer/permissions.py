@@ -89,11 +89,6 @@ def can_open_window(viewer: Viewer, subject: Subject) -> bool:
     return _person_is(viewer, subject, _PROTECTED)
 
 
-def can_search_values(viewer: Viewer, subject: Subject) -> bool:
-    """Search, sort or group by values (D3)."""
-    return _person_is(viewer, subject, _PROTECTED)
-
-
 def can_see_raw(viewer: Viewer, subject: Subject) -> bool:
     """Look at raw memory (D4), with a second factor shown just now."""
     return _person_is(viewer, subject, _PROTECTED)

@@ -18,7 +18,7 @@ from explorer.authentication import asked_from, recently_authenticated, second_f
 from explorer.models import AuditEntry, Dump
 from explorer.permissions import Subject, Viewer, can_open_window, can_reveal_values, can_see_masked_values, can_see_raw
 from explorer.services.audit import write_down
-from explorer.services.reveals import WINDOW, PurposeMissing, purpose_of, window_ends
+from explorer.services.reveals import WINDOW, PurposeMissing, purpose_of, window_of
 from explorer.viewers import subject_of, viewer_of
 from explorer.views.dump_page import DumpPage
 
@@ -72,13 +72,13 @@ def _second_factor_just_now(request: HttpRequest) -> HttpResponse | None:
 def value_form(request: HttpRequest, dump: Dump) -> dict[str, Any]:
     """What ``values/ask.html`` needs."""
     viewer, subject = viewer_of(request.user), subject_of(dump)
-    ends = window_ends(request, dump)
+    window = window_of(request, dump)
     return {
         "may_reveal": can_reveal_values(viewer, subject),
         "may_see_masked": can_see_masked_values(viewer, subject),
         "may_see_raw": can_see_raw(viewer, subject),
         "may_open_window": can_open_window(viewer, subject),
         "window_minutes": int(WINDOW.total_seconds() // 60),
-        "window_ends": datetime.fromtimestamp(ends, timezone.get_current_timezone()) if ends else None,
+        "window_ends": datetime.fromtimestamp(window[0], timezone.get_current_timezone()) if window else None,
         "reasons": AuditEntry.Reason.choices,
     }

@@ -30,11 +30,11 @@ class Place:
     outside: Path
 
 
-def _system_call(name: str, *arguments: object) -> None:
+def _system_call(name: str, *arguments: object) -> int:
     number = seccomp.number_of(name)
     if number is None:
         raise PermissionError(errno.EPERM, "this architecture has no such call")
-    call(number, *arguments)
+    return call(number, *arguments)
 
 
 def _tcp(place: Place) -> None:
@@ -103,7 +103,7 @@ def _kernel_program(place: Place) -> None:
 
 
 def _page_faults(place: Place) -> None:
-    os.close(call(seccomp.number_of("userfaultfd") or 0, os.O_CLOEXEC))
+    os.close(_system_call("userfaultfd", os.O_CLOEXEC))
 
 
 def _ring(place: Place) -> None:

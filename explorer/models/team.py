@@ -92,18 +92,29 @@ class ProtectedReaderProposal(models.Model):
         return f"{self.user} as protected reader of {self.team}"
 
 
-class LentAccess(models.Model):
-    """An administrator in somebody else's team for some hours (break-glass): asked for with a reason, granted by a lead."""
+class Asked(models.Model):
+    """What one person asks for with a reason, and another one grants for a time."""
 
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="lent")
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="lent")
     explanation = models.CharField(max_length=500)
     asked_at = models.DateTimeField(auto_now_add=True)
     granted_by = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
     expires_at = models.DateTimeField(null=True)
 
     class Meta:
+        abstract = True
         ordering: ClassVar = ["-asked_at"]
+
+    def grant(self, by: User, lasting: timedelta) -> None:
+        """Open it from now on."""
+        self.granted_by, self.expires_at = by, timezone.now() + lasting
+        self.save(update_fields=["granted_by", "expires_at"])
+
+
+class LentAccess(Asked):
+    """An administrator in somebody else's team for some hours (break-glass); granted by a lead."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="lent")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="lent")
 
     def __str__(self) -> str:
         return f"{self.user} in {self.team}"

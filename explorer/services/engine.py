@@ -103,31 +103,35 @@ def run_engine(dump: Path, out: Path, progress: Progress) -> str:
 def read_symbols(pdb: Path, lines: Path) -> dict[str, Any]:
     """Read a PDB and keep its source lines in the file ``lines``; what the engine says of it: ``pdb_id``, ``methods``,
     ``problems`` … Raises as ``run_engine``."""
-    memory = min(_SYMBOL_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
-    allowed = _Allowed(_SYMBOL_SECONDS, memory, _LINES_BYTES_LIMIT)
+    allowed = _allowed(_SYMBOL_SECONDS, _SYMBOL_MEMORY_BYTES, _LINES_BYTES_LIMIT)
     return _run(["symbols", str(pdb), "--out", str(lines)], lines.parent, allowed, _nobody_listens).done
 
 
 def query_index(index: Path, sql: Path, result: Path, highest: DataClass) -> None:
     """Answer the SELECT in the file ``sql`` over an index, as JSON in the file ``result``. Raises as ``run_engine``."""
-    memory = min(_QUERY_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
-    allowed = _Allowed(_QUERY_SECONDS, memory, _RESULT_BYTES_LIMIT)
+    allowed = _allowed(_QUERY_SECONDS, _QUERY_MEMORY_BYTES, _RESULT_BYTES_LIMIT)
     arguments = ["query", str(index), str(sql), "--out", str(result), "--highest", str(int(highest))]
     _run(arguments, result.parent, allowed, _nobody_listens)
 
 
 def read_values(dump: Path, address: int, result: Path) -> None:
     """Read what one object of a dump holds, as JSON in the file ``result``. Raises as ``run_engine``."""
-    memory = min(_VALUES_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
-    allowed = _Allowed(_VALUES_SECONDS, memory, _RESULT_BYTES_LIMIT)
-    _run(["values", str(dump), f"{address:x}", "--out", str(result)], result.parent, allowed, _nobody_listens)
+    _ask_dump(["values", str(dump), f"{address:x}"], result)
 
 
 def read_memory(dump: Path, address: int, length: int, result: Path) -> None:
     """Read raw memory of a dump, as JSON in the file ``result``. Raises as ``run_engine``."""
-    memory = min(_VALUES_MEMORY_BYTES, settings.ANALYSIS_MEMORY_BYTES)
-    allowed = _Allowed(_VALUES_SECONDS, memory, _RESULT_BYTES_LIMIT)
-    _run(["memory", str(dump), f"{address:x}", str(length), "--out", str(result)], result.parent, allowed, _nobody_listens)
+    _ask_dump(["memory", str(dump), f"{address:x}", str(length)], result)
+
+
+def _ask_dump(arguments: list[str], result: Path) -> None:
+    allowed = _allowed(_VALUES_SECONDS, _VALUES_MEMORY_BYTES, _RESULT_BYTES_LIMIT)
+    _run([*arguments, "--out", str(result)], result.parent, allowed, _nobody_listens)
+
+
+def _allowed(seconds: int, memory_bytes: int, file_bytes: int) -> _Allowed:
+    """For a child that somebody waits for: no more memory than an analysis may use."""
+    return _Allowed(seconds, min(memory_bytes, settings.ANALYSIS_MEMORY_BYTES), file_bytes)
 
 
 def _nobody_listens(**changes: Any) -> None:

@@ -9,12 +9,14 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import PermissionDenied
 from django.core.mail import send_mail
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils import timezone
 
 from explorer import permissions
-from explorer.models import Invitation, Membership, Role, Team, User
+from explorer.models import AuditEntry, Invitation, Membership, Role, Team, User
 from explorer.models.team import keyed_hash
 from explorer.queries import open_invitations
+from explorer.services.audit import as_person, write_down
 from explorer.viewers import viewer_of
 
 VALID = timedelta(days=7)
@@ -25,10 +27,12 @@ class InvitationUnusable(Exception):
     """Used, expired or taken back meanwhile, or the person belongs to the team already; the message says it to people."""
 
 
-def invite(*, team: Team, by: User, role: Role, email: str = "") -> tuple[Invitation, str]:
+def invite(*, request: HttpRequest, team: Team, role: Role, email: str = "") -> tuple[Invitation, str]:
     """A new invitation and the secret of its link, which is not kept. Raises PermissionDenied for a role not theirs to give."""
+    by = as_person(request)
     if not permissions.can_grant(viewer_of(by), team.pk, role):
         raise PermissionDenied("Team leads invite viewers and analysts; administrators leads too.")
+    write_down(request, AuditEntry.Action.INVITE, team=team, detail=f"as {role} {email}")
     secret = secrets.token_urlsafe(32)
     digest = keyed_hash("invitation", secret)
     invitation = Invitation.objects.create(

@@ -44,8 +44,7 @@ def grant(*, request: HttpRequest, dump: Dump, asked: OriginalRequest, purpose: 
         raise PermissionDenied("Somebody else lets you have the original.")
     detail = f"to {asked.asked_by}"
     write_down(request, AuditEntry.Action.GRANT_ORIGINAL, dump=dump, detail=detail, data_class=DataClass.D4_RAW, purpose=purpose)
-    asked.granted_by, asked.expires_at = as_person(request), timezone.now() + OPEN_FOR
-    asked.save()
+    asked.grant(as_person(request), OPEN_FOR)
 
 
 def take(*, request: HttpRequest, dump: Dump, purpose: Purpose) -> Path:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from analysis.index import DataClass
@@ -53,8 +52,8 @@ def purpose_of(request: HttpRequest, dump: Dump) -> Purpose:
 
     A form that asks for a window opens one, where the role allows it. Raises PurposeMissing.
     """
-    if request.POST.get("reason") is None and (kept := _window(request, dump)) is not None:
-        return kept
+    if request.POST.get("reason") is None and (kept := window_of(request, dump)) is not None:
+        return kept[1]
     reason, explanation = request.POST.get("reason", ""), plain(request.POST.get("explanation", ""), 500)
     if reason not in AuditEntry.Reason.values or len(explanation) < SHORTEST_EXPLANATION:
         raise PurposeMissing(
@@ -70,29 +69,22 @@ def purpose_of(request: HttpRequest, dump: Dump) -> Purpose:
     return found
 
 
-def _window(request: HttpRequest, dump: Dump) -> Purpose | None:
+def window_of(request: HttpRequest, dump: Dump) -> tuple[float, Purpose] | None:
+    """Until when (seconds since 1970) the person's reason for this dump holds, and the reason; None where they have to give
+    one."""
     until, *purpose = request.session.get(_WINDOWS, {}).get(str(dump.pk), [0.0])
     if until < time.time() or not can_open_window(viewer_of(request.user), subject_of(dump)):
         return None
-    return Purpose(*purpose)
-
-
-def window_ends(request: HttpRequest, dump: Dump) -> float | None:
-    """Until when (seconds since 1970) the person's reason for this dump holds, None where they have to give one."""
-    return request.session[_WINDOWS][str(dump.pk)][0] if _window(request, dump) is not None else None
+    return until, Purpose(*purpose)
 
 
 def _begin(
     request: HttpRequest, dump: Dump, right: str, action: AuditEntry.Action, detail: str, purpose: Purpose | None, of: DataClass
 ) -> Dump:
-    """Permission, number of looks, row: in this order, and a denial is a row too. Raises PermissionDenied, TooManyReveals,
-    AuditUnavailable."""
+    """Permission, number of looks, row: in this order. Raises PermissionDenied (``explorer.value_acts`` writes that down),
+    TooManyReveals, AuditUnavailable."""
     user = request.user
-    try:
-        dump = dump_for(request, dump.pk, right)
-    except PermissionDenied:
-        write_down(request, action, dump=dump, detail=detail, outcome=AuditEntry.Outcome.DENIED, data_class=of, purpose=purpose)
-        raise
+    dump = dump_for(request, dump.pk, right)
     if isinstance(user, User) and acts_within(user, _REVEALS, timedelta(hours=1)) >= MOST_IN_AN_HOUR:
         write_down(request, action, dump=dump, detail=detail, outcome=AuditEntry.Outcome.DENIED, data_class=of, purpose=purpose)
         raise TooManyReveals

@@ -9,7 +9,6 @@ from datetime import timedelta
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
-from django.utils import timezone
 
 from explorer.models import AuditEntry, LentAccess, Membership, ProtectedReaderProposal, Role, ServerRole, Team, User
 from explorer.permissions import agrees_as, can_grant, can_lend_access
@@ -111,8 +110,7 @@ def lend_access(*, request: HttpRequest, team: Team, lent_id: int) -> None:
     if lent.user_id == request.user.pk:
         raise PermissionDenied("Somebody else lets you in.")
     write_down(request, AuditEntry.Action.GRANT_GLASS, team=team, detail=str(lent.user))
-    lent.granted_by, lent.expires_at = as_person(request), timezone.now() + LENT_FOR
-    lent.save()
+    lent.grant(as_person(request), LENT_FOR)
 
 
 def _require_another_lead(team: Team, user: User) -> None:

@@ -17,12 +17,10 @@ from django.urls import path, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from explorer import permissions
 from explorer.access import team_for
 from explorer.models import AuditEntry, Invitation, Role, User
 from explorer.services import invitations
 from explorer.services.audit import write_down
-from explorer.viewers import viewer_of
 
 
 class NewcomerForm(BaseUserCreationForm):
@@ -44,9 +42,7 @@ def create(request: HttpRequest, team_id: UUID) -> HttpResponse:
         messages.error(request, " ".join(error.messages))
         return redirect("team")
     assert isinstance(request.user, User)  # noqa: S101  (narrows the type; team_for lets nobody else through)
-    if permissions.can_grant(viewer_of(request.user), team.pk, Role(role)):
-        write_down(request, AuditEntry.Action.INVITE, team=team, detail=f"as {role} {email}")
-    invitation, secret = invitations.invite(team=team, by=request.user, role=Role(role), email=email)
+    invitation, secret = invitations.invite(request=request, team=team, role=Role(role), email=email)
     link = request.build_absolute_uri(reverse("invitation-open", args=[secret]))
     sent = bool(email) and invitations.send(invitation=invitation, link=link)
     return render(request, "account/invited.html", {"invitation": invitation, "link": link, "sent": sent})

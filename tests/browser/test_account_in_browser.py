@@ -18,6 +18,7 @@ from tests.browser.test_pages_in_browser import BOTH_THEMES, BOTH_WIDTHS, check_
 from tests.explorer.oidc_provider import Provider
 from tests.explorer.test_authentication import code_of
 from tests.explorer.test_single_sign_on import provider as provider
+from tests.explorer.test_teams import request_by
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_an_answer_of_a_key_works_once(screen: Screen, security_key: None, alice
 
 def pages_of(screen: Screen, team: Team, alice: User) -> Iterator[str]:
     """Every page of accounts in turn, on the way of a person through them."""
-    _, secret = invite(team=team, by=alice, role=Role.VIEWER, email=f"{'long' * 12}@{'x' * 60}.example")
+    _, secret = invite(request=request_by(alice), team=team, role=Role.VIEWER, email=f"{'long' * 12}@{'x' * 60}.example")
     screen.go(reverse("account_login"))
     yield reverse("account_login")
     screen.go(reverse("invitation-open", args=[secret]))

@@ -37,6 +37,7 @@ from explorer.services.invitations import invite
 from explorer.services.uploads import Labels, create_upload
 from explorer.viewers import subject_of, viewer_of
 from tests.execution_builder import LOCKS_AT
+from tests.explorer.test_teams import request_by
 from tests.goals import Goals
 from tests.index_builder import HEAP_START
 from tests.stored_dumps import analysed_dump
@@ -245,7 +246,7 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
         ).pk,
         "request_id": OriginalRequest.objects.create(dump=dump, asked_by=erin, explanation="for the vendor").pk,
         "lent_id": LentAccess.objects.create(team=team, user=ada, explanation="somebody called").pk,
-        "invitation_id": invite(team=team, by=alice, role=Role.VIEWER)[0].pk,
+        "invitation_id": invite(request=request_by(alice), team=team, role=Role.VIEWER)[0].pk,
         "secret": "none",
         "provider_id": "none",
         "pk": 1,

@@ -19,6 +19,7 @@ from tests.explorer.oidc_provider import Provider
 from tests.explorer.test_authentication import PASSWORD, sign_in
 from tests.explorer.test_single_sign_on import provider as provider
 from tests.explorer.test_single_sign_on import sign_in as sign_in_with_the_provider
+from tests.explorer.test_teams import request_by
 
 NEWCOMER = {"username": "dora", "password1": PASSWORD, "password2": PASSWORD}
 
@@ -127,7 +128,7 @@ def test_leads_invite_and_not_above_analyst(team: Team, alice: User, bob: User, 
     assert sign_in("alice").post(address, {"role": "lead"}).status_code == 403
     assert sign_in("alice").post(address, {"role": "owner"}).status_code == 302
     with pytest.raises(PermissionDenied):
-        invitations.invite(team=team, by=bob, role=Role.VIEWER)
+        invitations.invite(request=request_by(bob), team=team, role=Role.VIEWER)
     assert Invitation.objects.count() == 1
 
 
