@@ -32,21 +32,21 @@ JUST_NOW = timedelta(minutes=5)
 def value_act(action: AuditEntry.Action) -> Callable[[View], View]:
     """A view of a page that shows values (D3) and gets ``purpose``. Without a fresh sign-in the person is led to one first;
     without a reason, back to the page that asked. A denial is written down as ``action`` too."""
-    return partial(_act, action, can_reveal_values, _signed_in_lately)
+    return partial(_act, action, DataClass.D3_VALUE, can_reveal_values, _signed_in_lately)
 
 
 def raw_act(action: AuditEntry.Action) -> Callable[[View], View]:
     """The same for raw memory and the original file (D4), which ask for a second factor shown just now."""
-    return partial(_act, action, can_see_raw, _second_factor_just_now)
+    return partial(_act, action, DataClass.D4_RAW, can_see_raw, _second_factor_just_now)
 
 
-def _act(action: AuditEntry.Action, right: Right, proof: Proof, view: View) -> View:
+def _act(action: AuditEntry.Action, of: DataClass, right: Right, proof: Proof, view: View) -> View:
     @wraps(view)
     @never_cache
     def asking(request: HttpRequest, page: DumpPage, **arguments: Any) -> HttpResponseBase:
         if not right(viewer_of(request.user), subject_of(page.dump)):
             denied = AuditEntry.Outcome.DENIED
-            write_down(request, action, dump=page.dump, detail=request.path, outcome=denied, data_class=DataClass.D3_VALUE)
+            write_down(request, action, dump=page.dump, detail=request.path, outcome=denied, data_class=of)
             raise PermissionDenied("Your role does not let you look at values.")
         if to_proof := proof(request):
             return to_proof

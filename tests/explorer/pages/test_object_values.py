@@ -156,7 +156,7 @@ def test_raw_memory_needs_a_second_factor_just_now(real: Dump, primitives: str, 
     assert 'class="note bad"' in client.post(path, {**sent, "address": "10"}).content.decode()
     assert client.post(path, {**sent, "address": "no"}).status_code == 302
     assert sign_in("bob").post(path, sent).status_code == 403
-    assert AuditEntry.objects.first().outcome == "denied"
+    assert (AuditEntry.objects.first().outcome, AuditEntry.objects.first().data_class) == ("denied", 4)
     age_proofs(client, 6 * 60)
     assert client.post(path, sent)["Location"].startswith(reverse("mfa_reauthenticate"))
 
