@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Route, expect
 
 from analysis.index.store import Index
-from explorer.models import Analysis, Dump, State, Team, Upload, User
+from explorer.models import Analysis, AuditEntry, Dump, LentAccess, OriginalRequest, ServerRole, State, Team, Upload, User
+from explorer.services.audit import Purpose, write_down
 from tests.browser.conftest import Screen
 from tests.execution_builder import LOCKS_AT
 from tests.index_builder import hostile_index
@@ -38,6 +41,7 @@ DUMP_PAGES = (
     ("dump-findings", ""),
     ("dump-crash", ""),
     ("dump-coverage", ""),
+    ("dump-access", ""),
 )
 #: Pages that say more, or anything at all, where references were followed.
 GRAPH_PAGES = (
@@ -78,6 +82,33 @@ def test_pages_fit_the_window_and_the_console_is_silent(screen: Screen, hostile:
         screen.go(path)
         screen.wait_for_charts()
         assert screen.overflow() <= 0, path
+    assert screen.complaints == []
+
+
+@BOTH_WIDTHS
+def test_words_of_people_are_text_and_fit(screen: Screen, team: Team, alice: User, bob: User, erin: User) -> None:
+    """Names of dumps and teams, reasons and notes, with nothing to see yet and with everything there is."""
+    dump = analysed_dump(team, alice)
+    screen.page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    User.objects.filter(pk=alice.pk).update(server_role=ServerRole.ADMINISTRATOR)
+    screen.sign_in(alice)
+    paths = ["/team", "/audit", "/holds", reverse("dump-access", args=[dump.pk])]
+    for filled in (False, True):
+        if filled:
+            words = f"<script>alert(1)</script>\u202e\"' onerror=x {'long' * 30}"
+            Dump.objects.update(name=words, held_at=timezone.now(), hold_note=words)
+            Team.objects.filter(pk=team.pk).update(name=f"<b>{'x' * 90}</b>")
+            OriginalRequest.objects.create(dump=dump, asked_by=erin, explanation=words)
+            LentAccess.objects.create(team=team, user=bob, explanation=words)
+            request = HttpRequest()
+            request.user = bob
+            purpose = Purpose("other", words, words[:100])
+            write_down(request, AuditEntry.Action.VIEW_HEX, dump=Dump.objects.get(), detail=words, purpose=purpose)
+        for path in paths:
+            screen.go(path)
+            assert screen.overflow() <= 0, (path, filled)
+            assert "\u202e" not in screen.page.content()
+            check_with_axe(screen, path)
     assert screen.complaints == []
 
 
