@@ -20,11 +20,37 @@ from analysis.index.store import Index, open_index
 from analysis.pipeline import analyse
 from explorer.models import Dump, Role, ServerRole, Team, User
 from tests.analysis.bundled_dumps import bundled_dumps
+from tests.analysis.fresh_dumps import LAB
 from tests.stored_dumps import analysed_dump
 
 _PASSWORD = "correct horse battery staple"
 pytest_plugins = ["tests.goals"]
 FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares costly fixtures runs in one process where a run has several (``--dist loadgroup``)."""
+    for item in items:
+        if group := _group_of(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group_of(item: pytest.Item) -> str:
+    """Dumps made during the run are made once, a dump is opened once by a file of tests; browser tests share nothing."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "fresh_dumps" in fixtures:
+        return "fresh dumps"
+    if "screen" in fixtures:
+        return ""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    dumps = [value.name for value in parameters.values() if hasattr(value, "counted_as")]
+    return " ".join([item.path.stem, *dumps])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not LAB.exists():
+        terminalreporter.write_line("no dumps were made to be compared: the lab (../shared/lab) is not beside the project")
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
-"""Figures that a test run prints when it ends: how many of the attempts that a goal names went as they should.
+"""What a test run prints when it ends: the figures of goals, how many dumps were compared.
 
-Tests call ``count``; what they counted travels with their report, so that it arrives from other processes too.
+Tests say it of themselves, and it travels with their reports, so that it arrives from other processes too.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections import defaultdict
 
 import pytest
 
-_PROPERTY = "goal"
+_GOAL, _COMPARED = "goal", "compared"
 _FOUND: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+_NAMES: dict[str, set[str]] = defaultdict(set)
 
 
 class Goals:
@@ -21,7 +22,7 @@ class Goals:
 
     def count(self, goal: str, good: int, of: int) -> None:
         """``good`` of ``of`` attempts went as the goal wants it; a test still asserts what it needs."""
-        self._properties.append((_PROPERTY, (goal, good, of)))
+        self._properties.append((_GOAL, (goal, good, of)))
 
 
 @pytest.fixture
@@ -29,16 +30,29 @@ def goals(request: pytest.FixtureRequest) -> Goals:
     return Goals(request)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that gets a dump with a reference's answers as its parameter holds it against them."""
+    for value in item.callspec.params.values() if hasattr(item, "callspec") else ():
+        if what := getattr(value, "counted_as", ""):
+            item.user_properties.append((_COMPARED, (what, value.name)))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call":
-        for name, value in report.user_properties:
-            if name == _PROPERTY:
-                goal, good, of = value
-                _FOUND[goal][0] += good
-                _FOUND[goal][1] += of
+    if report.when != "call":
+        return
+    for key, value in report.user_properties:
+        if key == _GOAL:
+            goal, good, of = value
+            _FOUND[goal][0] += good
+            _FOUND[goal][1] += of
+        elif key == _COMPARED:
+            what, name = value
+            _NAMES[what].add(name)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for what in sorted(_NAMES):
+        terminalreporter.write_line(f"{len(_NAMES[what])} {what} compared with the reference reader")
     for goal in sorted(_FOUND):
         good, of = _FOUND[goal]
         terminalreporter.write_line(f"{goal}: {good:,} of {of:,}")

@@ -1,4 +1,4 @@
-"""Fixtures of the engine's tests, and the closing line that says how many dumps were compared."""
+"""Fixtures of the engine's tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from analysis.dump import Dump
 from tests.analysis.fresh_dumps import LAB, FreshDumps
-from tests.analysis.reference_dumps import COMPARED, FRESH, ReferenceDump, reference_dumps
+from tests.analysis.reference_dumps import ReferenceDump, reference_dumps
 
 # Without the lab beside the project no dump can be made; the closing line says so.
 collect_ignore = [] if LAB.exists() else ["test_fresh_dumps.py", "test_fresh_waits.py", "test_fresh_hoards.py"]
@@ -33,15 +33,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def dump(reference: ReferenceDump) -> Iterator[Dump]:
-    """The engine's view of the dump; counted as compared."""
-    COMPARED.add(reference.name)
+    """The engine's view of the dump."""
     yield Dump(reference.path)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if COMPARED:
-        terminalreporter.write_line(f"{len(COMPARED)} real dumps compared with the reference reader")
-    if FRESH:
-        terminalreporter.write_line(f"{len(FRESH)} dumps made just now compared with the reference reader")
-    elif not LAB.exists():
-        terminalreporter.write_line("no dumps were made to be compared: the lab (../shared/lab) is not beside the project")

@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from analysis.dump import Dump
 from analysis.reference_facts import reference_facts
 from tests.analysis.comparison import Answers
-from tests.analysis.reference_dumps import PROJECT
+from tests.analysis.reference_dumps import PROJECT, one_at_a_time
 
 LAB = PROJECT.parent / "shared" / "lab"
 _PROGRAMS = Path(__file__).parent / "programs"
@@ -37,6 +37,7 @@ class Recipe:
     scale: int = 1
     environment: tuple[str, ...] = ()
     own: bool = False
+    counted_as: ClassVar = "dumps made just now"
 
 
 RECIPES = (
@@ -75,7 +76,7 @@ class FreshDumps:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._lab = _run(LAB / "unpack.sh").strip()
+        self._lab = unpacked_lab()
         program = directory / "unusual.dll"
         _run(Path(self._lab) / "csc.sh", str(program), *_COMPILER_OPTIONS, *map(str, sorted(_PROGRAMS.glob("*.cs"))))
         self._pool = ThreadPoolExecutor(_AT_ONCE)
@@ -104,6 +105,12 @@ class FreshDumps:
         _run(LAB / "oracle.sh", "facts", str(path), str(answers), settings=settings)
         truth = json.loads(path.with_suffix(".truth.json").read_text())
         return FreshDump(recipe.name, path, truth, json.loads(answers.read_text()))
+
+
+def unpacked_lab() -> str:
+    """Where the lab lies; unpacked the first time."""
+    with one_at_a_time("unpack-lab"):
+        return _run(LAB / "unpack.sh").strip()
 
 
 def _run(*command: str | Path, settings: dict[str, str] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Where real dumps with reference answers are found, and how many of them were compared.
+"""Where real dumps with reference answers are found.
 
 Looked for in this order: the directory named by ``DUMP_EXPLORER_DUMPS``; the archives beside the project
 (``../shared/dumps``), which are unpacked once into the user's cache; dumps already in that cache.
@@ -7,14 +7,18 @@ The small dumps in ``tests/data`` are always there.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.analysis.bundled_dumps import bundled_dumps
 
@@ -24,17 +28,13 @@ FAMILIES = ("net10", "net9", "net8", "web")
 UNPACK = PROJECT.parent / "shared" / "dumps" / "unpack.py"
 _CACHE = Path("~/.cache/dump-explorer/dumps").expanduser()
 
-#: Names of the dumps that a test has held against the reference; the closing line of the run counts them.
-COMPARED: set[str] = set()
-#: The same for dumps made during the run.
-FRESH: set[str] = set()
-
 
 @dataclass(frozen=True)
 class ReferenceDump:
-    """A dump and the answers of the reference reader beside it."""
+    """A dump and the answers of the reference reader beside it. The closing lines of a run count them."""
 
     path: Path
+    counted_as: ClassVar = "real dumps"
 
     @property
     def name(self) -> str:
@@ -64,5 +64,14 @@ def _root() -> Path:
     if named:
         return Path(named)
     if UNPACK.exists():
-        subprocess.run([sys.executable, str(UNPACK), str(_CACHE), *FAMILIES], check=True, stdout=subprocess.DEVNULL)
+        with one_at_a_time("unpack-dumps"):
+            subprocess.run([sys.executable, str(UNPACK), str(_CACHE), *FAMILIES], check=True, stdout=subprocess.DEVNULL)
     return _CACHE
+
+
+@contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Other processes of the test run wait here."""
+    with (Path(tempfile.gettempdir()) / f"dump-explorer-tests-{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -14,16 +14,13 @@ from analysis.limits import LIMITS
 from tests.analysis.comparison import RULES, Rule
 from tests.analysis.fresh_dumps import RECIPES, FreshDump, FreshDumps
 from tests.analysis.known_collections import known_collections
-from tests.analysis.reference_dumps import FRESH
 from tests.analysis.stack_comparison import LOCK_RULES, STACK_RULES
 
 
-@pytest.fixture(scope="module", params=[recipe.name for recipe in RECIPES])
+@pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
 def made(request: pytest.FixtureRequest, fresh_dumps: FreshDumps) -> FreshDump:
-    """One dump after the other; counted as compared."""
-    found = fresh_dumps.get(request.param)
-    FRESH.add(found.name)
-    return found
+    """One dump after the other."""
+    return fresh_dumps.get(request.param.name)
 
 
 @pytest.mark.parametrize("compare", (*RULES, *STACK_RULES, *LOCK_RULES), ids=lambda rule: rule.__name__)

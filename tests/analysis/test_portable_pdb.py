@@ -24,7 +24,7 @@ from analysis.limits import LIMITS
 from analysis.runtime.portable_pdb import PortablePdb, read_portable_pdb
 from analysis.runtime.stack_frames import FrameKind
 from analysis.tables.symbols import write_symbols
-from tests.analysis.fresh_dumps import LAB
+from tests.analysis.fresh_dumps import LAB, unpacked_lab
 from tests.analysis.reference_dumps import PROJECT, ReferenceDump, reference_dumps
 from tests.analysis.synthetic_metadata import MetadataBuilder
 from tests.analysis.synthetic_pdbs import GUID, POINTS, compressed, point, signed, small_pdb
@@ -162,10 +162,7 @@ def test_damaged_pdbs_are_refused_or_read_in_part() -> None:
 
 @lru_cache
 def _lab_file(name: str) -> Path | None:
-    if not LAB.exists():
-        return None
-    done = subprocess.run([LAB / "unpack.sh"], cwd=PROJECT, capture_output=True, text=True, check=True)
-    return Path(done.stdout.strip()) / name
+    return Path(unpacked_lab()) / name if LAB.exists() else None
 
 
 @lru_cache

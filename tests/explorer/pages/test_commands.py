@@ -14,7 +14,7 @@ from analysis.pipeline import analyse
 from explorer.pages.commands import COMMANDS, CommandError, Session, answer
 from explorer.pages.references import References
 from explorer.pages.source_lines import SourceLines
-from tests.analysis.reference_dumps import COMPARED, ReferenceDump, reference_dumps
+from tests.analysis.reference_dumps import ReferenceDump, reference_dumps
 from tests.index_builder import HOSTILE_NAMES, hostile_index, mini_index, small_index
 
 _WITH_SOS = [dump for dump in reference_dumps() if dump.path.with_suffix(".sos.txt").exists()]
@@ -46,7 +46,6 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     reference: ReferenceDump = request.param
     directory = tmp_path_factory.mktemp("index") / "index"
     analyse(reference.path, directory, lambda stage, fraction, detail: None)
-    COMPARED.add(reference.name)
     return session_of(open_index(directory)), Sos(reference.path.with_suffix(".sos.txt"))
 
 
