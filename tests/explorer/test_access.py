@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
@@ -32,6 +33,7 @@ from explorer.models import (
     Upload,
     User,
 )
+from explorer.models.team import keyed_hash
 from explorer.queries import dumps_visible_to, teams_for_upload
 from explorer.services.invitations import invite
 from explorer.services.uploads import Labels, create_upload
@@ -51,6 +53,9 @@ PEOPLE = {
     "lead": "alice", "protected": "erin", "analyst": "bob", "viewer": "carol", "stranger": "mallory", "auditor": "oscar",
     "administrator": "ada", "superuser": "sue",
 }  # fmt: skip
+#: Beside people: nobody, somebody with a share link of the dump, and a program with a token of the analyst.
+PRINCIPALS = ("anonymous", "guest", "token", *PEOPLE)
+_GUESTS_SECRET = "g" * 43
 Answers = Mapping[str, object]
 
 
@@ -242,7 +247,12 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
         "object_address": f"{HEAP_START:x}",
         "number": 1,
         "share_id": ShareLink.objects.create(
-            dump=dump, analysis=dump.analysis, scope="summary", digest="x", created_by=bob, expires_at=timezone.now()
+            dump=dump,
+            analysis=dump.analysis,
+            scope="summary",
+            digest=keyed_hash("share", _GUESTS_SECRET),
+            created_by=bob,
+            expires_at=timezone.now() + timedelta(days=1),
         ).pk,
         "request_id": OriginalRequest.objects.create(dump=dump, asked_by=erin, explanation="for the vendor").pk,
         "lent_id": LentAccess.objects.create(team=team, user=ada, explanation="somebody called").pk,
@@ -269,7 +279,9 @@ NOT_BY_TOKEN = {"dump-object-masked", "dump-access"}
 
 def expected_answer(pattern: URLPattern, principal: str, method: str) -> object:
     line, name = TABLE[pattern.name], pattern.name
-    if principal == "anonymous":
+    if principal == "guest" and name == "share" and method == "GET":
+        return 200
+    if principal in ("anonymous", "guest"):
         return line.anonymous.get(method, WRONG_METHOD if name in EXEMPT else SIGN_IN)
     if principal != "token":
         return line.of(principal).get(method, WRONG_METHOD)
@@ -284,7 +296,9 @@ def client_of(principal: str, world: dict[str, object]) -> Client:
     if principal == "token":
         return Client(headers={"Authorization": f"Bearer {world['token']}"})
     client = Client()
-    if principal != "anonymous":
+    if principal == "guest":
+        client.get(reverse("share-open", args=[_GUESTS_SECRET]))
+    elif principal != "anonymous":
         client.force_login(User.objects.get(username=PEOPLE[principal]))
     return client
 
@@ -306,7 +320,7 @@ def answer(pattern: URLPattern, principal: str, method: str, world: dict[str, ob
 def test_the_table(part: int, world: dict[str, object], goals: Goals) -> None:
     """Every address by every method for everybody."""
     patterns = sorted(ADDRESSES, key=lambda p: p.name == "dump-delete")[part::PARTS]
-    cells = [(pattern, who, method) for pattern in patterns for who in ("anonymous", "token", *PEOPLE) for method in METHODS]
+    cells = [(pattern, who, method) for pattern in patterns for who in PRINCIPALS for method in METHODS]
     wrong = {}
     for pattern, who, method in cells:
         expected, found = expected_answer(pattern, who, method), answer(pattern, who, method, world)
@@ -319,7 +333,7 @@ def test_the_table(part: int, world: dict[str, object], goals: Goals) -> None:
 def ways_of(pattern: URLPattern) -> list[tuple[str, str]]:
     """Who asks in the way that the line is about."""
     method = "POST" if "POST" in TABLE[pattern.name].lead or "POST" in (TABLE[pattern.name].auditor or {}) else "GET"
-    return [(principal, method) for principal in ("anonymous", "token", *PEOPLE)]
+    return [(principal, method) for principal in PRINCIPALS]
 
 
 STATES = ("another team's", "deleted", "held", "narrowed", "open to everybody")
@@ -329,7 +343,7 @@ def expected_in(state: str, pattern: URLPattern, who: str, method: str) -> objec
     """What the line says, but for what the state of the dump changes; None where the table says nothing of it."""
     said, name = expected_answer(pattern, who, method), pattern.name
     of_the_server = name.startswith("hold-")
-    comes_in = who != "anonymous" and not (who == "token" and method != "GET")
+    comes_in = who not in ("anonymous", "guest") and not (who == "token" and method != "GET")
     if state == "deleted" and comes_in and (not of_the_server or who in ("auditor", "administrator")):
         return ABSENT
     if state == "another team's" and comes_in and not of_the_server:
