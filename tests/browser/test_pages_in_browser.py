@@ -160,14 +160,19 @@ def _check_all_with_axe(screen: Screen, paths: list[str]) -> None:
 
 def check_with_axe(screen: Screen, path: str) -> None:
     """The page that is open breaks no rule."""
+    problems = found_by_axe(screen)
+    assert not problems, f"{path}: {json.dumps(problems[:4], indent=1)}"
+
+
+def found_by_axe(screen: Screen) -> list[tuple[str, str, str]]:
+    """Which rules the page that is open breaks, where, and how to mend it."""
     screen.wait_for_charts()
     found = Axe().run(screen.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
-    problems = [
+    return [
         (violation["id"], node["html"][:160], node["failureSummary"][:200])
         for violation in found.response["violations"]
         for node in violation["nodes"]
     ]
-    assert not problems, f"{path}: {json.dumps(problems[:4], indent=1)}"
 
 
 def test_the_treemap_draws_and_leads_to_a_type(screen: Screen, dump: Dump, alice: User) -> None:
