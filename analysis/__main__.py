@@ -181,7 +181,7 @@ def _query(arguments: list[str], confined: Confined) -> int:
     except ModuleNotFoundError:
         remedy = "Install duckdb beside the server, or run it with Python 3.11 on x64 Linux, for which it is pinned."
         raise AnalysisError("SQL is answered by DuckDB, which is not installed here", remedy=remedy) from None
-    found = run_query(open_index(options.index), options.sql.read_text(), DataClass(options.highest))
+    found = run_query(open_index(options.index).up_to(DataClass(options.highest)), options.sql.read_text())
     options.out.write_text(json.dumps(found.as_dict()))
     _say({"done": True, "rows": len(found.rows)})
     return 0

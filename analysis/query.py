@@ -19,10 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError
-from analysis.index.columns import DataClass
 from analysis.index.described import described_tables
 from analysis.index.retention import NOT_LIVE
-from analysis.index.schema import TABLES
 from analysis.index.store import Index
 from analysis.limits import LIMITS
 
@@ -67,14 +65,14 @@ class Result:
         return {"columns": self.columns, "rows": self.rows, "more": self.more, "seconds": self.seconds}
 
 
-def run_query(index: Index, text: str, highest: DataClass) -> Result:
-    """The answer to one SELECT over what somebody with the right to ``highest`` may see. Raises QueryRefused."""
+def run_query(index: Index, text: str) -> Result:
+    """The answer to one SELECT over what ``index`` shows. Raises QueryRefused."""
     if len(text) > LIMITS.query_characters:
         raise QueryRefused(f"a query has at most {LIMITS.query_characters:,} characters", remedy="Shorten it.")
     connection = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": f"{LIMITS.query_memory_bytes >> 20}MB"})
     try:
         _only_a_select(text)
-        _make_tables(connection, index, text, highest)
+        _make_tables(connection, index, text)
         connection.execute("SET lock_configuration = true")
         return _answer(connection, text)
     except duckdb.OutOfMemoryException:
@@ -94,24 +92,24 @@ def _only_a_select(text: str) -> None:
         raise QueryRefused("one SELECT is asked at a time; nothing can be changed", remedy="Begin with SELECT or WITH.")
 
 
-def _make_tables(connection: duckdb.DuckDBPyConnection, index: Index, text: str, highest: DataClass) -> None:
+def _make_tables(connection: duckdb.DuckDBPyConnection, index: Index, text: str) -> None:
     words = {word.lower() for word in _WORD.findall(text)}
-    known = {table.name for table in described_tables(highest)}
+    known = {table.name for table in described_tables(index.highest)}
     wanted = known if words & {"show", "tables", "information_schema"} else known & words
     if "heap" in wanted:
         wanted |= {"objects", "types"}
     for name in wanted - {"heap"}:
-        _MAKERS.get(name, _make_stored)(connection, index, name, highest)
+        _MAKERS.get(name, _make_stored)(connection, index, name)
     if "heap" in wanted:
         connection.execute(_HEAP)
 
 
-def _make_stored(connection: duckdb.DuckDBPyConnection, index: Index, name: str, highest: DataClass) -> None:
-    connection.register(name, _stored(index, name, highest))
+def _make_stored(connection: duckdb.DuckDBPyConnection, index: Index, name: str) -> None:
+    connection.register(name, _stored(index, name))
 
 
-def _make_types(connection: duckdb.DuckDBPyConnection, index: Index, name: str, highest: DataClass) -> None:
-    found = _stored(index, name, highest)
+def _make_types(connection: duckdb.DuckDBPyConnection, index: Index, name: str) -> None:
+    found = _stored(index, name)
     if index.rows["retained_types"] == index.rows["types"]:
         found |= {column: index.column("retained_types", column) for column in ("live_count", "live_size", "retained")}
         connection.register("types", found)
@@ -120,7 +118,7 @@ def _make_types(connection: duckdb.DuckDBPyConnection, index: Index, name: str, 
         connection.execute(_TYPES_WITHOUT_GRAPH)
 
 
-def _make_objects(connection: duckdb.DuckDBPyConnection, index: Index, name: str, highest: DataClass) -> None:
+def _make_objects(connection: duckdb.DuckDBPyConnection, index: Index, name: str) -> None:
     count = index.rows["objects"]
     large = index.rows["oversize_objects"] > 0
     found: _Columns = {
@@ -138,14 +136,14 @@ def _make_objects(connection: duckdb.DuckDBPyConnection, index: Index, name: str
     connection.execute(_OBJECTS if built else _OBJECTS_WITHOUT_GRAPH)
 
 
-def _make_edges(connection: duckdb.DuckDBPyConnection, index: Index, name: str, highest: DataClass) -> None:
+def _make_edges(connection: duckdb.DuckDBPyConnection, index: Index, name: str) -> None:
     first = index.column("reference_offsets", "first")
     source = np.repeat(_row_numbers(max(0, len(first) - 1)), np.diff(first))
     targets, slots = index.column("references", "target"), index.column("references", "slot")
     connection.register("edges", {"source": source, "target": targets, "slot": slots})
 
 
-_MAKERS: dict[str, Callable[[duckdb.DuckDBPyConnection, Index, str, DataClass], None]] = {
+_MAKERS: dict[str, Callable[[duckdb.DuckDBPyConnection, Index, str], None]] = {
     "objects": _make_objects,
     "types": _make_types,
     "edges": _make_edges,
@@ -156,12 +154,10 @@ def _row_numbers(count: int) -> npt.NDArray[np.uint32]:
     return np.arange(count, dtype=np.uint32)
 
 
-def _stored(index: Index, name: str, highest: DataClass) -> _Columns:
+def _stored(index: Index, name: str) -> _Columns:
     """A table as the index has it, with row numbers; a column of several values becomes several."""
     found: _Columns = {"id": _row_numbers(index.rows[name])}
-    for column in TABLES[name].columns:
-        if column.data_class > highest:
-            continue
+    for column in index.columns_of(name):
         if column.dtype == "text":
             texts = index.text(name, column.name).all
             found[column.name] = np.array(texts, object) if texts else np.array([], "U1")

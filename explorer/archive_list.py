@@ -13,23 +13,23 @@ from django.urls import reverse
 from explorer.models import Analysis, Dump, Finding, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.pages.names import visible
-from explorer.pages.tables import Column, Link, Query
+from explorer.pages.tables import Column, Link, Query, structure
 
 COLUMNS = (
-    Column("name", "Dump", "text"),
-    Column("state", "State", "state"),
-    Column("finding", "Top finding", "text", about="The most important finding of the latest analysis"),
-    Column("process", "Process", "text"),
-    Column("runtime", "Runtime", "text"),
-    Column("kind", "Kind", "text", about="How much memory the dump holds: full, heap, mini"),
-    Column("heap_bytes", "Heap", "bytes", about="Bytes of objects on the managed heap"),
-    Column("size", "File", "bytes"),
-    Column("service", "Service", "text"),
-    Column("build", "Build", "text"),
-    Column("environment", "Environment", "text"),
-    Column("team", "Team", "text"),
-    Column("uploaded_at", "Uploaded", "when", descending_first=True),
-    Column("uploaded_by", "By", "text"),
+    structure("name", "Dump", "text"),
+    structure("state", "State", "state"),
+    structure("finding", "Top finding", "text", about="The most important finding of the latest analysis"),
+    structure("process", "Process", "text"),
+    structure("runtime", "Runtime", "text"),
+    structure("kind", "Kind", "text", about="How much memory the dump holds: full, heap, mini"),
+    structure("heap_bytes", "Heap", "bytes", about="Bytes of objects on the managed heap"),
+    structure("size", "File", "bytes"),
+    structure("service", "Service", "text"),
+    structure("build", "Build", "text"),
+    structure("environment", "Environment", "text"),
+    structure("team", "Team", "text"),
+    structure("uploaded_at", "Uploaded", "when", descending_first=True),
+    structure("uploaded_by", "By", "text"),
 )
 #: Columns that are left out where no dump has anything to say in them.
 _OPTIONAL = ("service", "build", "environment")

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from analysis.index.schema import DataClass
 from analysis.index.store import Index
 
 
@@ -51,7 +50,6 @@ class Frame:
     chips: tuple[str, ...] = ()
     index: Index | None = None
     received: tuple[Fact, ...] = ()
-    highest: DataClass = DataClass.D1_STRUCTURE
     summary: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:

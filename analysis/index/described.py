@@ -53,7 +53,7 @@ _LIVE = (
 
 
 def described_tables(highest: DataClass) -> tuple[DescribedTable, ...]:
-    """All tables with the columns that somebody with the right to ``highest`` may ask."""
+    """All tables with the columns of an index up to ``highest``."""
     return (
         DescribedTable("heap", "One row per object with the name of its type: objects and types joined.", (
             Described("id", "id in objects"), Described("address", "address of the object"),

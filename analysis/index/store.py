@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,8 @@ import numpy.typing as npt
 
 from analysis.errors import Corrupt
 from analysis.index.lines import Lines, load_lines
-from analysis.index.schema import FACTS, SCHEMA_VERSION, TABLES, Column
+from analysis.index.projection import AboveClass, project
+from analysis.index.schema import FACTS, SCHEMA_VERSION, TABLES, Column, DataClass
 
 _PDB_ID = re.compile(r"[0-9a-f-]{36},[0-9]{1,10}")
 
@@ -85,13 +87,8 @@ class IndexWriter:
         return len(array)
 
     def facts(self, name: str, document: Mapping[str, Any]) -> None:
-        """Write a document; every field must carry a data class in the schema."""
-        # A part that is absent as a whole (None, an empty list) says nothing and needs no class of its own.
-        unknown = sorted(
-            path for path in set(_paths(document)) - set(FACTS[name]) if not any(k.startswith(f"{path}.") for k in FACTS[name])
-        )
-        if unknown:
-            raise ValueError(f"facts {name}: fields without a data class: {unknown}")
+        """Write a document; every field must carry a data class in the schema. Raises Unclassified."""
+        project(document, FACTS[name], DataClass.D4_RAW)
         (self.directory / "facts" / f"{name}.json").write_text(json.dumps(document, indent=1))
 
     def lines(self, pdb_id: str, lines: Lines) -> None:
@@ -118,16 +115,50 @@ class IndexWriter:
 
 
 class Index:
-    """An index opened for reading: ``column`` gives memory-mapped arrays, ``text`` text columns, ``facts`` documents."""
+    """An index opened for reading: ``column`` gives memory-mapped arrays, ``text`` text columns, ``facts`` documents.
+
+    It shows fields up to the class ``highest``; whatever is computed from it, sorted or counted by it, holds nothing above.
+    """
 
     def __init__(self, directory: Path, manifest: Mapping[str, Any]) -> None:
         self.directory = directory
         self.rows: Mapping[str, int] = manifest["rows"]
         self.engine_version: str = manifest["engine_version"]
+        self.highest = DataClass.D4_RAW
         self._open: dict[tuple[str, str], Any] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._projections: dict[DataClass, Index] = {self.highest: self}
+
+    def up_to(self, highest: DataClass) -> Index:
+        """This index as somebody sees it who may see fields up to ``highest``: the same object for the same class."""
+        if highest > self.highest:
+            raise AboveClass(f"an index up to {self.highest.name} holds nothing of {highest.name}")
+        if highest not in self._projections:
+            narrowed = copy(self)
+            narrowed.highest, narrowed._facts = highest, {}
+            self._projections.setdefault(highest, narrowed)
+        return self._projections[highest]
+
+    @property
+    def structure(self) -> Index:
+        """What everybody sees who sees the dump: D1."""
+        return self.up_to(DataClass.D1_STRUCTURE)
+
+    def shows(self, table: str, column: str) -> bool:
+        """Whether ``column`` or ``text`` may be asked for this column."""
+        return TABLES[table].column(column).data_class <= self.highest
+
+    def columns_of(self, table: str) -> tuple[Column, ...]:
+        """The columns of a table that may be asked for."""
+        return tuple(column for column in TABLES[table].columns if column.data_class <= self.highest)
+
+    def _demand(self, table: str, column: str) -> None:
+        if not self.shows(table, column):
+            raise AboveClass(f"{table}.{column} is above {self.highest.name}")
 
     def column(self, table: str, column: str) -> npt.NDArray[Any]:
-        """The memory-mapped column; shape (rows,) or (rows, width)."""
+        """The memory-mapped column; shape (rows,) or (rows, width). Raises AboveClass."""
+        self._demand(table, column)
         key = (table, column)
         if key not in self._open:
             self._open[key] = _load(self.directory / "columns" / f"{table}.{column}.npy")
@@ -135,6 +166,8 @@ class Index:
         return array
 
     def text(self, table: str, column: str) -> TextColumn:
+        """A column of text. Raises AboveClass."""
+        self._demand(table, column)
         key = (table, column)
         if key not in self._open:
             stem = self.directory / "columns" / f"{table}.{column}"
@@ -144,14 +177,16 @@ class Index:
         return found
 
     def facts(self, name: str) -> dict[str, Any]:
-        key = ("facts", name)
-        if key not in self._open:
-            self._open[key] = json.loads((self.directory / "facts" / f"{name}.json").read_text())
-        document: dict[str, Any] = self._open[key]
-        return document
+        """A document. Raises ``analysis.index.projection.Unclassified``."""
+        if name not in self._facts:
+            document = json.loads((self.directory / "facts" / f"{name}.json").read_text())
+            self._facts[name] = project(document, FACTS[name], self.highest)
+        return self._facts[name]
 
     def lines(self, pdb_id: str) -> Lines | None:
-        """Source lines of the module whose ``pdb_id`` this is; None when the dump held no PDB of it."""
+        """Source lines of the module whose ``pdb_id`` this is; None when the dump held no PDB of it. Their paths are context
+        as that of the PDB is. Raises AboveClass."""
+        self._demand("modules", "pdb_path")
         key = ("symbols", pdb_id)
         if key not in self._open:
             path = _lines_path(self.directory, pdb_id)
@@ -202,14 +237,3 @@ def _lines_path(directory: Path, pdb_id: str) -> Path:
 def _load(path: Path) -> npt.NDArray[Any]:
     array = np.load(path, allow_pickle=False) if path.stat().st_size < 65536 else np.load(path, mmap_mode="r", allow_pickle=False)
     return array  # type: ignore[no-any-return]
-
-
-def _paths(document: Any, prefix: str = "") -> Iterable[str]:
-    if isinstance(document, Mapping):
-        for key, value in document.items():
-            yield from _paths(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(document, list) and document and isinstance(document[0], Mapping):
-        for item in document:
-            yield from _paths(item, prefix)
-    else:
-        yield prefix

@@ -8,28 +8,28 @@ import numpy as np
 
 from explorer.pages.names import visible
 from explorer.pages.namespaces import group_sums
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Column, Link, structure
 from explorer.pages.types import LIVE, TypeCatalogue
 
 _UNKNOWN = "(unknown)"
 
 ASSEMBLY_COLUMNS = (
-    Column("name", "Assembly", "name", about="The assembly that declares the types"),
-    Column("types", "Types", "number"),
-    Column("count", "Objects", "number"),
-    Column("size", "Size", "number", "B", "Shallow sizes added up"),
+    structure("name", "Assembly", "name", about="The assembly that declares the types"),
+    structure("types", "Types", "number"),
+    structure("count", "Objects", "number"),
+    structure("size", "Size", "number", "B", "Shallow sizes added up"),
 )
 _HELD_COLUMNS = (
-    Column("live_count", "Live", "number", about="Objects that a root keeps alive"),
-    Column("live_size", "Live size", "bytes", "B", "Shallow sizes of the live objects"),
-    Column("retained", "Retained", "bytes", "B", "What would be free without all objects of its types"),
+    structure("live_count", "Live", "number", about="Objects that a root keeps alive"),
+    structure("live_size", "Live size", "bytes", "B", "Shallow sizes of the live objects"),
+    structure("retained", "Retained", "bytes", "B", "What would be free without all objects of its types"),
 )
 
 
 def assembly_columns(types: TypeCatalogue) -> tuple[Column, ...]:
     """The columns, with what is live and retained where that is known."""
     unit, about = ("% of live", "the bytes of all live objects") if types.has_graph else ("% of heap", "all bytes on the heap")
-    share = Column("share", "Share", "share", unit, f"Part of {about}", sortable=False, exported=False)
+    share = structure("share", "Share", "share", unit, f"Part of {about}", sortable=False, exported=False)
     return (*ASSEMBLY_COLUMNS, *(_HELD_COLUMNS if types.has_graph else ()), share)
 
 

@@ -14,7 +14,7 @@ from analysis.index.store import Index
 from explorer.pages.names import shortened, visible
 from explorer.pages.numbers import grouped, readable_bytes
 from explorer.pages.references import Piece, References, short_member, short_type
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Link, structure
 from explorer.pages.types import catalogue
 
 #: Branches of the dominator tree smaller than this share of both heaps are not compared.
@@ -23,25 +23,25 @@ _DEEPEST = 24
 
 #: What changed stands first: on a narrow screen the rest is reached by scrolling the table.
 TYPE_COLUMNS = (
-    Column("name", "Type", "name"),
-    Column("size_change", "Δ size", "bytes", "B"),
-    Column("what", "New or gone", "words", about="new: only in this dump; gone: only in the other", sortable=False),
-    Column("retained_change", "Δ retained", "bytes", "B", "Change of what all objects of the type retain together"),
-    Column("count_change", "Δ objects", "number"),
-    Column("before", "Objects before", "number"),
-    Column("count", "Objects now", "number"),
+    structure("name", "Type", "name"),
+    structure("size_change", "Δ size", "bytes", "B"),
+    structure("what", "New or gone", "words", about="new: only in this dump; gone: only in the other", sortable=False),
+    structure("retained_change", "Δ retained", "bytes", "B", "Change of what all objects of the type retain together"),
+    structure("count_change", "Δ objects", "number"),
+    structure("before", "Objects before", "number"),
+    structure("count", "Objects now", "number"),
 )
 _CHANGE_COLUMNS = (
-    Column("change", "Change", "bytes", "B", sortable=False),
-    Column("before", "Retained before", "bytes", "B", sortable=False),
-    Column("now", "Retained now", "bytes", "B", sortable=False),
+    structure("change", "Change", "bytes", "B", sortable=False),
+    structure("before", "Retained before", "bytes", "B", sortable=False),
+    structure("now", "Retained now", "bytes", "B", sortable=False),
 )
 HOLDER_COLUMNS = (
-    Column("name", "Held by", "code", sortable=False),
+    structure("name", "Held by", "code", sortable=False),
     *_CHANGE_COLUMNS,
-    Column("kind", "Kind", "text", sortable=False),
+    structure("kind", "Kind", "text", sortable=False),
 )
-PATH_COLUMNS = (Column("name", "From the root down", "sentence", sortable=False), *_CHANGE_COLUMNS)
+PATH_COLUMNS = (structure("name", "From the root down", "sentence", sortable=False), *_CHANGE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)

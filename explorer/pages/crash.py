@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from analysis.index.schema import TABLES, DataClass
+from analysis.index.schema import TABLES
 from analysis.index.store import Index
 from explorer.pages.names import visible
+from explorer.pages.opened import kept_structure
 from explorer.pages.references import Piece, References, short_method
 from explorer.pages.source_lines import SourceLines
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Column, Link, structure
 
 _MOST_FRAMES, _MOST_CHAIN, _MOST_NESTED, _MOST_CHARACTERS = 200, 50, 20, 4000
 #: Names of HResults that people know by heart (``inc/corerror.xml`` in dotnet/runtime, winerror.h).
@@ -63,40 +63,36 @@ def hresult_words(value: int) -> str:
     return f"{number:#010x} {name}".strip()
 
 
-def exceptions_of_thread(
-    index: Index, references: References, thread: int, highest: DataClass, lines: SourceLines
-) -> list[ExceptionCard]:
+def exceptions_of_thread(index: Index, references: References, thread: int, lines: SourceLines) -> list[ExceptionCard]:
     """The current exception of a thread with its inner chain, then those it was handling, each with its own."""
     of_thread = np.flatnonzero(index.column("exceptions", "thread") == thread).tolist()
     nesting = index.column("exceptions", "nesting")
     cards = list[ExceptionCard]()
     for row in sorted(of_thread, key=lambda row: int(nesting[row]))[:_MOST_NESTED]:
         heading = "Current exception" if nesting[row] == 0 else "Was being handled when that was thrown"
-        cards += chain(index, references, row, highest, lines, heading)
+        cards += chain(index, references, row, lines, heading)
     return cards
 
 
-def chain(
-    index: Index, references: References, row: int, highest: DataClass, lines: SourceLines, heading: str
-) -> list[ExceptionCard]:
+def chain(index: Index, references: References, row: int, lines: SourceLines, heading: str) -> list[ExceptionCard]:
     """An exception and its inner ones, outermost first."""
     inner, cards, seen = index.column("exceptions", "inner"), list[ExceptionCard](), set[int]()
     while row >= 0 and row not in seen and len(cards) < _MOST_CHAIN:
         seen.add(row)
-        cards.append(_card(index, references, row, highest, lines, heading if not cards else "Inner exception"))
+        cards.append(_card(index, references, row, lines, heading if not cards else "Inner exception"))
         row = int(inner[row])
     if cards and row >= 0 and row not in seen:
         cards[-1] = replace(cards[-1], goes_on=True)
     return cards
 
 
-def _card(index: Index, references: References, row: int, highest: DataClass, lines: SourceLines, heading: str) -> ExceptionCard:
+def _card(index: Index, references: References, row: int, lines: SourceLines, heading: str) -> ExceptionCard:
     """One exception as a card."""
 
     def column(name: str) -> Any:
         return index.column("exceptions", name)[row]
 
-    sees = TABLES["exceptions"].column("message").data_class <= highest
+    sees = index.shows("exceptions", "message")
     first, count, thread = int(column("first_frame")), int(column("frames")), int(column("thread"))
     return ExceptionCard(
         row=row,
@@ -130,16 +126,16 @@ def _line(index: Index, lines: SourceLines, row: int) -> TraceLine:
 
 
 GROUP_COLUMNS = (
-    Column("count", "Exceptions", "number", descending_first=True),
-    Column("type_name", "Type", "name"),
-    Column("site", "Thrown in", "name", about="The innermost method of the stack trace"),
-    Column("own", "Own code on top", "name", about="The innermost method of the program's own code in the stack trace"),
+    structure("count", "Exceptions", "number", descending_first=True),
+    structure("type_name", "Type", "name"),
+    structure("site", "Thrown in", "name", about="The innermost method of the stack trace"),
+    structure("own", "Own code on top", "name", about="The innermost method of the program's own code in the stack trace"),
     Column("message", "One message", "text", data_class=TABLES["exceptions"].column("message").data_class),
-    Column("hresult", "HResult", "code"),
+    structure("hresult", "HResult", "code"),
 )
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def _groups(index: Index) -> list[tuple[tuple[int, int, int], int, int]]:
     """(type, throw site, own method), first row, count of every group of exceptions."""
     names = index.text("exceptions", "type_name").all
@@ -157,9 +153,9 @@ def _groups(index: Index) -> list[tuple[tuple[int, int, int], int, int]]:
     return [(key, example[key], number) for key, number in counts.most_common()]
 
 
-def groups(index: Index, highest: DataClass, type_url: Any) -> list[dict[str, Any]]:
+def groups(index: Index, type_url: Any) -> list[dict[str, Any]]:
     """Exceptions on the heap by type and throw site, the most frequent first."""
-    sees = TABLES["exceptions"].column("message").data_class <= highest
+    sees = index.shows("exceptions", "message")
 
     def method(row: int) -> str:
         return short_method(visible(str(index.text("methods", "name")[row]))) if row >= 0 else ""

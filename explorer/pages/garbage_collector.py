@@ -14,43 +14,43 @@ from analysis.index.store import Index
 from explorer.pages.generations import BY_NAME, GENERATION_LIST, label
 from explorer.pages.names import visible
 from explorer.pages.numbers import address, grouped, percent, readable_bytes
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Link, structure
 
 GENERATION_COLUMNS = (
-    Column("generation", "Generation", "text", sortable=False),
-    Column("count", "Objects", "number", about="Objects that are not free blocks"),
-    Column("size", "Used", "number", "B", "Bytes in objects that are not free blocks"),
-    Column("free_count", "Free blocks", "number"),
-    Column("free_size", "Free", "number", "B", "Bytes in free blocks between objects"),
-    Column("fragmentation", "Fragmented", "share", "%", "Free part of used and free bytes", sortable=False, exported=False),
-    Column("committed", "Committed", "number", "B", "Bytes the operating system has promised for it"),
+    structure("generation", "Generation", "text", sortable=False),
+    structure("count", "Objects", "number", about="Objects that are not free blocks"),
+    structure("size", "Used", "number", "B", "Bytes in objects that are not free blocks"),
+    structure("free_count", "Free blocks", "number"),
+    structure("free_size", "Free", "number", "B", "Bytes in free blocks between objects"),
+    structure("fragmentation", "Fragmented", "share", "%", "Free part of used and free bytes", sortable=False, exported=False),
+    structure("committed", "Committed", "number", "B", "Bytes the operating system has promised for it"),
 )
 
 SEGMENT_COLUMNS = (
-    Column("number", "No.", "number"),
-    Column("heap", "Heap", "number"),
-    Column("kind", "Kind", "text"),
-    Column("start", "First object", "address"),
-    Column("end", "Allocated to", "address"),
-    Column("objects", "Objects", "number"),
-    Column("live_bytes", "Used", "number", "B", "Bytes in objects that are not free blocks"),
-    Column("free_bytes", "Free", "number", "B", "Bytes in free blocks"),
-    Column("committed", "Committed", "number", "B"),
-    Column("reserved", "Reserved", "number", "B"),
+    structure("number", "No.", "number"),
+    structure("heap", "Heap", "number"),
+    structure("kind", "Kind", "text"),
+    structure("start", "First object", "address"),
+    structure("end", "Allocated to", "address"),
+    structure("objects", "Objects", "number"),
+    structure("live_bytes", "Used", "number", "B", "Bytes in objects that are not free blocks"),
+    structure("free_bytes", "Free", "number", "B", "Bytes in free blocks"),
+    structure("committed", "Committed", "number", "B"),
+    structure("reserved", "Reserved", "number", "B"),
 )
 
 CONTEXT_COLUMNS = (
-    Column("pointer", "Next allocation", "address"),
-    Column("limit", "Limit", "address"),
-    Column("left", "Left", "number", "B"),
+    structure("pointer", "Next allocation", "address"),
+    structure("limit", "Limit", "address"),
+    structure("left", "Left", "number", "B"),
 )
 
 GAP_COLUMNS = (
-    Column("segment", "Segment", "number"),
-    Column("start", "From", "address"),
-    Column("end", "Went on at", "address"),
-    Column("bytes", "Lost", "number", "B"),
-    Column("cause", "What was found there", "text"),
+    structure("segment", "Segment", "number"),
+    structure("start", "From", "address"),
+    structure("end", "Went on at", "address"),
+    structure("bytes", "Lost", "number", "B"),
+    structure("cause", "What was found there", "text"),
 )
 
 #: More cells than this are counted, not drawn: a page with thousands of shapes is slow and says no more.
@@ -255,15 +255,15 @@ def _cell_title(row: dict[str, Any], allocated: int, gaps: list[dict[str, Any]])
 
 
 HANDLE_COLUMNS = (
-    Column("kind", "Kind", "text"),
-    Column("count", "Handles", "number"),
-    Column("what", "What it does", "sentence"),
-    Column("types", "Most refer to", "sentence"),
+    structure("kind", "Kind", "text"),
+    structure("count", "Handles", "number"),
+    structure("what", "What it does", "sentence"),
+    structure("types", "Most refer to", "sentence"),
 )
 QUEUE_COLUMNS = (
-    Column("type_name", "Type", "name"),
-    Column("waiting", "Alive, with a finalizer", "number"),
-    Column("ready", "Dead, waiting for it", "number"),
+    structure("type_name", "Type", "name"),
+    structure("waiting", "Alive, with a finalizer", "number"),
+    structure("ready", "Dead, waiting for it", "number"),
 )
 _HANDLE_WORDS = {
     "WeakShort": "does not keep its object alive",

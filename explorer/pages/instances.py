@@ -13,26 +13,26 @@ from analysis.index.store import Index
 from explorer.pages.generations import BY_NAME
 from explorer.pages.names import visible
 from explorer.pages.numbers import address
-from explorer.pages.tables import Column, Link, Query
+from explorer.pages.tables import Link, Query, structure
 
 INSTANCE_COLUMNS = (
-    Column("address", "Address", "address", about="Address of the object"),
-    Column("size", "Size", "number", "B", "Shallow size"),
-    Column("generation", "Generation", "text", sortable=False),
+    structure("address", "Address", "address", about="Address of the object"),
+    structure("size", "Size", "number", "B", "Shallow size"),
+    structure("generation", "Generation", "text", sortable=False),
 )
 
 FIELD_COLUMNS = (
-    Column("offset", "Offset", "number", "B", "From the end of the method table pointer"),
-    Column("name", "Field", "code"),
-    Column("type_name", "Type", "name"),
-    Column("size", "Size", "number", "B", "Bytes the field takes in the object"),
-    Column("declared_by", "Declared by", "owner"),
+    structure("offset", "Offset", "number", "B", "From the end of the method table pointer"),
+    structure("name", "Field", "code"),
+    structure("type_name", "Type", "name"),
+    structure("size", "Size", "number", "B", "Bytes the field takes in the object"),
+    structure("declared_by", "Declared by", "owner"),
 )
 
 STATIC_COLUMNS = (
-    Column("name", "Field", "code"),
-    Column("type_name", "Type", "name"),
-    Column("declared_by", "Declared by", "owner"),
+    structure("name", "Field", "code"),
+    structure("type_name", "Type", "name"),
+    structure("declared_by", "Declared by", "owner"),
 )
 
 

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from analysis.index.store import Index
 from explorer.pages.names import visible
+from explorer.pages.opened import kept_structure
 from explorer.pages.references import Piece, References
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Link, structure
 
 _MOST_SHOWN = 200
 
 COLUMNS = (
-    Column("lock", "Lock", "name", about="Leads to who holds it and who waits"),
-    Column("kind", "Kind", "text"),
-    Column("form", "Form", "text", about="Thin lock: in the object's header; sync block: in a table of the runtime"),
-    Column("owner", "Owner", "text"),
-    Column("recursion", "Entries", "number", about="How often the owner entered it"),
-    Column("waiters", "Waiting", "number", about="Threads known to wait for it", descending_first=True),
-    Column("stated_waiters", "By its own count", "number", about="Waiters as the lock counts them; – where it keeps none"),
-    Column("state", "State", "text"),
-    Column("trouble", "Trouble", "text"),
-    Column("address", "Object", "address"),
-    Column("sync_index", "Sync block", "hidden-number"),
+    structure("lock", "Lock", "name", about="Leads to who holds it and who waits"),
+    structure("kind", "Kind", "text"),
+    structure("form", "Form", "text", about="Thin lock: in the object's header; sync block: in a table of the runtime"),
+    structure("owner", "Owner", "text"),
+    structure("recursion", "Entries", "number", about="How often the owner entered it"),
+    structure("waiters", "Waiting", "number", about="Threads known to wait for it", descending_first=True),
+    structure("stated_waiters", "By its own count", "number", about="Waiters as the lock counts them; – where it keeps none"),
+    structure("state", "State", "text"),
+    structure("trouble", "Trouble", "text"),
+    structure("address", "Object", "address"),
+    structure("sync_index", "Sync block", "hidden-number"),
 )
 
 FILTERS = (("waited", "Waited for"), ("held", "Held"), ("orphaned", "Owner has ended"), ("cycle", "In a deadlock"))
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def _columns(index: Index) -> dict[str, Any]:
     numbers = ("object", "owner", "recursion", "waiters", "stated_waiters", "sync_index", "held", "orphaned")
     texts = ("kind", "type_name", "form", "state")

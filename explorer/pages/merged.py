@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from analysis.index.store import Index
 from explorer.pages import numbers
 from explorer.pages.names import visible
+from explorer.pages.opened import kept_structure
 from explorer.pages.references import References, short_method
 
 #: Nodes drawn in the flame graph, and lines of the tree on one page.
@@ -55,7 +55,7 @@ class _Tree:
     indent: list[int]
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def _tree(index: Index) -> _Tree:
     columns = {name: index.column("merged_stacks", name).tolist() for name in
                ("parent", "end", "depth", "method", "threads", "repeats")}  # fmt: skip
@@ -119,7 +119,7 @@ def _hits(index: Index, text: str) -> list[bool]:
     return keep
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def _threads_at(index: Index) -> dict[int, list[int]]:
     """Threads whose stacks end at a node."""
     found: dict[int, list[int]] = {}

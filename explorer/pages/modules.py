@@ -9,46 +9,46 @@ from typing import Any
 from analysis.index.schema import TABLES
 from analysis.index.store import Index
 from explorer.pages.names import visible
-from explorer.pages.tables import Column
+from explorer.pages.tables import Column, structure
 
 D2 = TABLES["modules"].column("path").data_class
 
 MANAGED_COLUMNS = (
-    Column("name", "Module", "text"),
-    Column("version", "Version", "text"),
-    Column("heap_size", "On the heap", "number", "B", "Bytes of heap objects of its types"),
-    Column("retained", "Retained", "number", "B", "What would be free without all objects of its assembly's types"),
-    Column("types", "Types", "number", about="Types with objects on the heap"),
-    Column(
+    structure("name", "Module", "text"),
+    structure("version", "Version", "text"),
+    structure("heap_size", "On the heap", "number", "B", "Bytes of heap objects of its types"),
+    structure("retained", "Retained", "number", "B", "What would be free without all objects of its assembly's types"),
+    structure("types", "Types", "number", about="Types with objects on the heap"),
+    structure(
         "lines",
         "Lines",
         "text",
         about="Which PDB gives file and line to its stacks: one in the dump, one the team uploaded, none",
     ),
-    Column("size", "Image", "number", "B", "Size of the image"),
-    Column("image_base", "Image base", "address"),
-    Column("mvid", "MVID", "code", about="Module version id: which build of the file this is", sortable=False),
-    Column("pdb_id", "PDB id", "code", about="GUID and age of the matching PDB", sortable=False),
-    Column("dynamic", "Dynamic", "flag", about="Made at run time by Reflection.Emit"),
+    structure("size", "Image", "number", "B", "Size of the image"),
+    structure("image_base", "Image base", "address"),
+    structure("mvid", "MVID", "code", about="Module version id: which build of the file this is", sortable=False),
+    structure("pdb_id", "PDB id", "code", about="GUID and age of the matching PDB", sortable=False),
+    structure("dynamic", "Dynamic", "flag", about="Made at run time by Reflection.Emit"),
     Column("path", "Path", "text", data_class=D2),
     Column("pdb_path", "PDB path", "text", data_class=D2, sortable=False),
-    Column("assembly", "Assembly", "hidden"),
-    Column("address", "Module structure", "hidden-address"),
+    structure("assembly", "Assembly", "hidden"),
+    structure("address", "Module structure", "hidden-address"),
 )
 
 CONTEXT_COLUMNS = (
-    Column("name", "Assemblies in it", "text", sortable=False),
-    Column("objects", "Live objects", "number", sortable=False),
-    Column("size", "Their size", "number", "B", sortable=False),
-    Column("retained", "Retained", "number", "B", "What would be free without all of them", sortable=False),
+    structure("name", "Assemblies in it", "text", sortable=False),
+    structure("objects", "Live objects", "number", sortable=False),
+    structure("size", "Their size", "number", "B", sortable=False),
+    structure("retained", "Retained", "number", "B", "What would be free without all of them", sortable=False),
 )
 
 NATIVE_COLUMNS = (
-    Column("name", "Module", "text"),
-    Column("version", "Version", "text"),
-    Column("size", "Size", "number", "B", "Address space it takes"),
-    Column("base", "Load address", "address"),
-    Column("build_id", "Build id", "code", about="GNU build id: which build of the file this is", sortable=False),
+    structure("name", "Module", "text"),
+    structure("version", "Version", "text"),
+    structure("size", "Size", "number", "B", "Address space it takes"),
+    structure("base", "Load address", "address"),
+    structure("build_id", "Build id", "code", about="GNU build id: which build of the file this is", sortable=False),
     Column("path", "Path", "text", data_class=D2),
 )
 
@@ -84,7 +84,7 @@ def native_rows(index: Index) -> list[dict[str, Any]]:
 @lru_cache(maxsize=24)
 def _rows(index: Index, table: str) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {}
-    for column in TABLES[table].columns:
+    for column in index.columns_of(table):
         if column.dtype == "text":
             columns[column.name] = [visible(text, 400) for text in index.text(table, column.name).all]
         else:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.index.store import Index
+from explorer.pages.opened import kept_structure
 
 Ids = npt.NDArray[np.int64]
 
@@ -78,7 +78,7 @@ class NamespaceTree:
         return retained if objects == self.live_count[namespace] else None
 
 
-@lru_cache(maxsize=24)
+@kept_structure(24)
 def group_sums(index: Index, partition: str) -> dict[str, tuple[int, int]]:
     """Live objects of each namespace or assembly, and what they retain together."""
     texts = (index.text("groups", name).all for name in ("partition", "name"))

@@ -16,7 +16,7 @@ from analysis.index.store import Index
 from explorer.pages.generations import BY_NAME
 from explorer.pages.names import visible
 from explorer.pages.references import Piece, References
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Link, structure
 
 _WORD = 8
 _ARRAY_HEADER = 16
@@ -27,29 +27,29 @@ _MOST_IN_PATH = 60
 _MOST_DOMINATORS = 2_000
 
 REFERENCE_COLUMNS = (
-    Column("field", "Field", "code", sortable=False),
-    Column("object", "Refers to", "text", sortable=False),
-    Column("type_name", "Type", "name", sortable=False),
-    Column("retained", "Retained", "bytes", "B", "What would be free without that object", sortable=False),
+    structure("field", "Field", "code", sortable=False),
+    structure("object", "Refers to", "text", sortable=False),
+    structure("type_name", "Type", "name", sortable=False),
+    structure("retained", "Retained", "bytes", "B", "What would be free without that object", sortable=False),
 )
 REFERRER_COLUMNS = (
-    Column("object", "Object", "text", sortable=False),
-    Column("field", "Through", "code", sortable=False),
-    Column("type_name", "Type", "name", sortable=False),
-    Column("live", "Live", "flag", sortable=False),
-    Column("retained", "Retained", "bytes", "B", "What would be free without the referrer", sortable=False),
+    structure("object", "Object", "text", sortable=False),
+    structure("field", "Through", "code", sortable=False),
+    structure("type_name", "Type", "name", sortable=False),
+    structure("live", "Live", "flag", sortable=False),
+    structure("retained", "Retained", "bytes", "B", "What would be free without the referrer", sortable=False),
 )
 DOMINATED_COLUMNS = (
-    Column("object", "Object", "text", sortable=False),
-    Column("type_name", "Type", "name", sortable=False),
-    Column("retained", "Retained", "bytes", "B", "What would be free without it", sortable=False),
+    structure("object", "Object", "text", sortable=False),
+    structure("type_name", "Type", "name", sortable=False),
+    structure("retained", "Retained", "bytes", "B", "What would be free without it", sortable=False),
 )
 ITEM_COLUMNS = (
-    Column("place", "Place", "id", sortable=False),
-    Column("key", "Key", "text", about="Keys that are values are not shown", sortable=False),
-    Column("item", "Item", "text", about="Items that are values are not shown", sortable=False),
-    Column("type_name", "Type of the item", "name", sortable=False),
-    Column("retained", "Retained", "bytes", "B", "What would be free without the item", sortable=False),
+    structure("place", "Place", "id", sortable=False),
+    structure("key", "Key", "text", about="Keys that are values are not shown", sortable=False),
+    structure("item", "Item", "text", about="Items that are values are not shown", sortable=False),
+    structure("type_name", "Type of the item", "name", sortable=False),
+    structure("retained", "Retained", "bytes", "B", "What would be free without the item", sortable=False),
 )
 #: Names of the fields that hold the key and the item in an entry or node of a collection of the framework.
 _KEYS, _ITEMS = ("key", "_key"), ("value", "_value", "Value", "_element", "element", "item", "Item", "")

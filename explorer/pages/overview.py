@@ -79,8 +79,8 @@ def split_words(parts: list[Part]) -> str:
     return words + f"{readable_bytes(free.size)} lie free between objects."
 
 
-def facts(summary: dict[str, Any], may_see_context: bool) -> list[tuple[str, str]]:
-    """The facts card: label and text. Paths and the command line only for those who may see context."""
+def facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts card: label and text. Paths and the command line are not in every viewer's summary."""
     dump, process, runtime = (summary.get(part) or {} for part in ("dump", "process", "runtime"))
     collector, threads = summary.get("gc") or {}, summary.get("threads") or {}
     rows = [
@@ -97,9 +97,9 @@ def facts(summary: dict[str, Any], may_see_context: bool) -> list[tuple[str, str
         ("Collector", _collector_words(collector) if collector else ""),
         ("Threads", _thread_words(threads, process)),
         ("Ended by", str(process.get("signal") or "")),
+        ("Path", process.get("path") or ""),
+        ("Command line", process.get("command_line") or ""),
     ]
-    if may_see_context:
-        rows += [("Path", process.get("path") or ""), ("Command line", process.get("command_line") or "")]
     return [(label, visible(text.strip(", "), 400)) for label, text in rows if text.strip(", ")]
 
 

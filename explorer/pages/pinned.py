@@ -14,22 +14,22 @@ from explorer.pages.generations import GENERATION_LIST
 from explorer.pages.numbers import grouped, readable_bytes
 from explorer.pages.objects import Objects
 from explorer.pages.references import References
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Link, structure
 
 #: Generations that the collector compacts by moving objects, by their place in GENERATIONS.
 _COMPACTED = 3
 
 GROUP_COLUMNS = (
-    Column("type_name", "Type", "name", sortable=False),
-    Column("generation", "Generation", "text", sortable=False),
-    Column("count", "Objects", "number", sortable=False),
-    Column("size", "Size", "bytes", "B", "Their shallow sizes added up", sortable=False),
+    structure("type_name", "Type", "name", sortable=False),
+    structure("generation", "Generation", "text", sortable=False),
+    structure("count", "Objects", "number", sortable=False),
+    structure("size", "Size", "bytes", "B", "Their shallow sizes added up", sortable=False),
 )
 OBJECT_COLUMNS = (
-    Column("object", "Object", "text", sortable=False),
-    Column("generation", "Generation", "text", sortable=False),
-    Column("size", "Size", "bytes", "B", "Shallow size", sortable=False),
-    Column("by", "Pinned by", "text", about="Handle or place on a stack that pins it", sortable=False),
+    structure("object", "Object", "text", sortable=False),
+    structure("generation", "Generation", "text", sortable=False),
+    structure("size", "Size", "bytes", "B", "Shallow size", sortable=False),
+    structure("by", "Pinned by", "text", about="Handle or place on a stack that pins it", sortable=False),
 )
 
 

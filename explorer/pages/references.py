@@ -10,16 +10,15 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from django.urls import reverse
 
 from analysis.index.retention import ROOT_KINDS
-from analysis.index.schema import TABLES, DataClass
 from analysis.index.store import Index
 from explorer.pages import numbers
 from explorer.pages.names import namespace_of, shortened, visible
+from explorer.pages.opened import kept_structure
 
 _LONGEST_LABEL, _LONGEST_TYPE = 80, 40
 _STATE_MACHINE = re.compile(r"([\w.]+(?:\+\w+)*)\+<([\w<>$]+)>d__\d+")
@@ -38,11 +37,11 @@ class Piece:
 
 
 class References:
-    """Names and links of one dump for one viewer."""
+    """Names and links of one dump for the viewer whose index it is."""
 
-    def __init__(self, index: Index, dump_id: Any, highest: DataClass) -> None:
+    def __init__(self, index: Index, dump_id: Any) -> None:
         self.index, self._dump_id = index, dump_id
-        self._sees_names = TABLES["threads"].column("name").data_class <= highest
+        self._sees_names = index.shows("threads", "name")
 
     def url(self, name: str, *arguments: Any) -> str:
         return reverse(name, args=[self._dump_id, *arguments])
@@ -192,7 +191,7 @@ class References:
         ]
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def _folded_frames(index: Index) -> tuple[list[int], list[int]]:
     """First rows and rows after the last of the frames that each fold hides, in order: all turns but the first."""
     columns = [index.column("frame_folds", name).tolist() for name in ("first_frame", "period", "repeats")]

@@ -6,7 +6,6 @@ import heapq
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -20,8 +19,9 @@ from explorer import charts
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, percent, readable_bytes
 from explorer.pages.objects import Objects
+from explorer.pages.opened import kept_structure
 from explorer.pages.references import Piece, References
-from explorer.pages.tables import Column, Link, Query
+from explorer.pages.tables import Link, Query, structure
 
 _FRAMEWORK = ("System.", "Microsoft.", "Internal.", "Interop.")
 _MOST_BRANCHES = 40
@@ -31,35 +31,35 @@ _MOST_DOMINATORS = 100_000
 _STANDS_OUT = 0.05
 
 BIGGEST_COLUMNS = (
-    Column("object", "Object", "text", sortable=False),
-    Column("type_name", "Type", "name", sortable=False),
-    Column("size", "Own size", "bytes", "B", "Shallow size", sortable=False),
-    Column("retained", "Retained", "bytes", "B", "What would be free without it", sortable=False),
-    Column("share", "Share", "share", "% of live heap", sortable=False, exported=False),
+    structure("object", "Object", "text", sortable=False),
+    structure("type_name", "Type", "name", sortable=False),
+    structure("size", "Own size", "bytes", "B", "Shallow size", sortable=False),
+    structure("retained", "Retained", "bytes", "B", "What would be free without it", sortable=False),
+    structure("share", "Share", "share", "% of live heap", sortable=False, exported=False),
 )
 HOLDER_COLUMNS = (
-    Column("object", "Object", "text", sortable=False),
-    Column("root", "Held by", "text", sortable=False),
-    Column("retained", "Retained", "bytes", "B", "What would be free without the object", sortable=False),
-    Column("share", "Share", "share", "% of live heap", sortable=False, exported=False),
-    Column("kind", "Kind", "text", about="and others: more than this one root keeps the object alive", sortable=False),
-    Column("others", "By others too", "hidden"),
+    structure("object", "Object", "text", sortable=False),
+    structure("root", "Held by", "text", sortable=False),
+    structure("retained", "Retained", "bytes", "B", "What would be free without the object", sortable=False),
+    structure("share", "Share", "share", "% of live heap", sortable=False, exported=False),
+    structure("kind", "Kind", "text", about="and others: more than this one root keeps the object alive", sortable=False),
+    structure("others", "By others too", "hidden"),
 )
 ROOT_COLUMNS = (
-    Column("root", "Root", "text"),
-    Column("kind", "Kind", "text"),
-    Column("object", "Refers to", "text"),
-    Column("type_name", "Type", "name"),
-    Column("address", "Slot", "address", about="Address of the slot; 0x0 for a register"),
-    Column("how", "How", "words", sortable=False, about="interior: points into the object; conservative: only looks like one"),
-    Column("retained", "Retained", "bytes", "B", "What would be free without this root alone"),
+    structure("root", "Root", "text"),
+    structure("kind", "Kind", "text"),
+    structure("object", "Refers to", "text"),
+    structure("type_name", "Type", "name"),
+    structure("address", "Slot", "address", about="Address of the slot; 0x0 for a register"),
+    structure("how", "How", "words", sortable=False, about="interior: points into the object; conservative: only looks like one"),
+    structure("retained", "Retained", "bytes", "B", "What would be free without this root alone"),
 )
 GROUP_COLUMNS = (
-    Column("root", "Group", "text"),
-    Column("kind", "Kind", "text"),
-    Column("roots", "Roots", "number"),
-    Column("objects", "Objects", "number", about="Different objects they refer to"),
-    Column("retained", "Retained", "bytes", "B", "What would be free without all of them"),
+    structure("root", "Group", "text"),
+    structure("kind", "Kind", "text"),
+    structure("roots", "Roots", "number"),
+    structure("objects", "Objects", "number", about="Different objects they refer to"),
+    structure("retained", "Retained", "bytes", "B", "What would be free without all of them"),
 )
 
 
@@ -176,7 +176,7 @@ def _whole(piece: Piece) -> str:
     return piece.title or piece.text
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def _children(index: Index) -> dict[int, list[int]]:
     """Rows below each row of the merged dominator tree, those that retain most first."""
     parents, total = index.column("merged_dominators", "parent"), index.column("merged_dominators", "total_size")

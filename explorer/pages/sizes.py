@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import numpy as np
 from analysis.index.store import Index
 from explorer import charts
 from explorer.pages.numbers import grouped, percent, readable_bytes
-from explorer.pages.tables import Column
+from explorer.pages.opened import kept_structure
+from explorer.pages.tables import structure
 
 #: Instances that are looked at at a time: a type may have ten million.
 _CHUNK = 1 << 20
@@ -19,11 +19,11 @@ _LARGEST_POWER = 64
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 SIZE_COLUMNS = (
-    Column("between", "Size of one", "text", "B", sortable=False, exported=False),
-    Column("lower", "From", "hidden", "B"),
-    Column("upper", "To", "hidden", "B"),
-    Column("count", "Objects", "number", sortable=False),
-    Column("size", "Together", "bytes", "B", "Their shallow sizes added up", sortable=False),
+    structure("between", "Size of one", "text", "B", sortable=False, exported=False),
+    structure("lower", "From", "hidden", "B"),
+    structure("upper", "To", "hidden", "B"),
+    structure("count", "Objects", "number", sortable=False),
+    structure("size", "Together", "bytes", "B", "Their shallow sizes added up", sortable=False),
 )
 
 
@@ -44,7 +44,7 @@ class SizeBin:
         return f"{grouped(self.lower)}–{grouped(self.upper)}"
 
 
-@lru_cache(maxsize=32)
+@kept_structure(32)
 def size_bins(index: Index, type_id: int) -> tuple[SizeBin, ...]:
     """Every power of two between the smallest and the largest instance, empty ones too; nothing when all are as big."""
     total, first = (int(index.column("types", name)[type_id]) for name in ("count", "first_instance"))

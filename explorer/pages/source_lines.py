@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from analysis.errors import AnalysisError
 from analysis.index.lines import Lines
-from analysis.index.schema import TABLES, DataClass
 from analysis.index.store import Index
 from explorer.pages.names import visible
 
@@ -15,11 +14,11 @@ Store = Callable[[str], Lines | None]
 
 
 class SourceLines:
-    """Lines of one dump for one viewer. Paths of sources are context (D2): who may not see it gets none."""
+    """Lines of one dump for the viewer whose index it is. Paths of sources are context (D2): who may not see it gets none."""
 
-    def __init__(self, index: Index, highest: DataClass, *stores: Store) -> None:
+    def __init__(self, index: Index, *stores: Store) -> None:
         self._index = index
-        self._sees = TABLES["modules"].column("pdb_path").data_class <= highest
+        self._sees = index.shows("modules", "pdb_path")
         self._stores = (index.lines, *stores)
         self._known: dict[str, Lines | None] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.index.schema import DataClass
 from explorer.pages.names import visible
 from explorer.pages.numbers import address
 from explorer.pages.objects import Objects
@@ -44,7 +45,8 @@ class SqlResult:
 
 def result_table(result: SqlResult, references: References, text: str) -> Table:
     """The rows on one page as far as they can be read; the export has all of them."""
-    columns = _columns(result)
+    highest = references.index.highest
+    columns = _columns(result, highest)
     names, links = [name.lower() for name, _ in result.columns], _Links(references)
     rows = [
         {column.key: links.cell(name, column.kind, value) for column, name, value in zip(columns, names, row, strict=True)}
@@ -53,16 +55,17 @@ def result_table(result: SqlResult, references: References, text: str) -> Table:
     shown = Query({"q": text}, "", False, 1, min(max(1, len(rows)), _MOST_SHOWN))
     more = "; there are more, at most this many are fetched" if result.more else ""
     footnote = f", in {result.seconds:.2f} s{more}"
-    return Table("result", "Answer", columns, shown, ListedRows(rows), "No rows.", "rows", footnote=footnote)
+    return Table("result", "Answer", columns, shown, ListedRows(rows), "No rows.", "rows", footnote=footnote, highest=highest)
 
 
-def _columns(result: SqlResult) -> tuple[Column, ...]:
+def _columns(result: SqlResult, highest: DataClass) -> tuple[Column, ...]:
     found: dict[str, Column] = {}
     for place, (name, kind) in enumerate(result.columns):
         shown = visible(name, _MOST_NAME)
         key = shown if shown not in found else f"{shown}_{place}"
         address = kind == "UBIGINT" and name.lower() in _ADDRESSES
-        found[key] = Column(key, shown, "address" if address else "number" if kind in _NUMBERS else "text", sortable=False)
+        drawn = "address" if address else "number" if kind in _NUMBERS else "text"
+        found[key] = Column(key, shown, drawn, data_class=highest, sortable=False)
     return tuple(found.values())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from analysis.index.execution import FRAME_KINDS, MANAGED
 from analysis.index.store import Index
 from explorer.pages import numbers
 from explorer.pages.names import visible
+from explorer.pages.opened import kept_structure
 from explorer.pages.references import FRAMES_PER_PAGE
 
 #: Objects listed for one frame; a frame of generated code may hold thousands.
@@ -191,7 +191,7 @@ def _object(index: Index, row: int, type_url: Callable[[str], str]) -> StackObje
     )
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def threads_by_method(index: Index) -> tuple[Any, Any]:
     """Pairs (method row, thread row) of all managed frames, sorted by method, each pair once."""
     managed = (index.column("frames", "kind") == MANAGED) & (index.column("frames", "thread") >= 0)
@@ -201,7 +201,7 @@ def threads_by_method(index: Index) -> tuple[Any, Any]:
     return pairs[:, 0], pairs[:, 1]
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def _lowered_methods(index: Index) -> list[str]:
     return [name.lower() for name in index.text("methods", "name").all]
 

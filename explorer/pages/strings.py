@@ -12,22 +12,22 @@ from explorer import charts
 from explorer.pages.numbers import grouped, readable_bytes
 from explorer.pages.objects import Objects, slot_name
 from explorer.pages.references import References
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Link, structure
 
 _MOST_HOLDERS = 3
 
 DUPLICATE_COLUMNS = (
-    Column("object", "First copy", "text", sortable=False),
-    Column("count", "Copies", "number", sortable=False),
-    Column("characters", "Length", "number", "characters", sortable=False),
-    Column("size", "Size of one", "number", "B", sortable=False),
-    Column("wasted", "Wasted", "bytes", "B", "Sizes of all copies but one", sortable=False),
-    Column("held_by", "Held by", "text", about="Fields that refer to the copies, most references first", sortable=False),
+    structure("object", "First copy", "text", sortable=False),
+    structure("count", "Copies", "number", sortable=False),
+    structure("characters", "Length", "number", "characters", sortable=False),
+    structure("size", "Size of one", "number", "B", sortable=False),
+    structure("wasted", "Wasted", "bytes", "B", "Sizes of all copies but one", sortable=False),
+    structure("held_by", "Held by", "text", about="Fields that refer to the copies, most references first", sortable=False),
 )
 LENGTH_COLUMNS = (
-    Column("length", "Characters", "text", sortable=False),
-    Column("count", "Strings", "number", sortable=False),
-    Column("size", "Size", "bytes", "B", "Shallow sizes added up", sortable=False),
+    structure("length", "Characters", "text", sortable=False),
+    structure("count", "Strings", "number", sortable=False),
+    structure("size", "Size", "bytes", "B", "Shallow sizes added up", sortable=False),
 )
 
 

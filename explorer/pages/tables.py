@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -20,7 +21,8 @@ class Column:
     """One column. ``kind`` chooses how a cell is drawn: text, name, number, id, bytes,
     share, address, code, words, sentence, thread, flag, mix, state or when; kinds that begin with ``hidden`` are only exported.
 
-    ``key`` is the name in URLs and exports; ``data_class`` decides who sees the column at all.
+    ``key`` is the name in URLs and exports; ``data_class`` decides who sees the column at all, and nobody sees one that
+    names none: most are made by ``structure``.
     """
 
     key: str
@@ -30,7 +32,7 @@ class Column:
     about: str = ""
     sortable: bool = True
     descending_first: bool = False
-    data_class: DataClass = DataClass.D1_STRUCTURE
+    data_class: DataClass = DataClass.D4_RAW
     exported: bool = True
 
     @property
@@ -40,6 +42,12 @@ class Column:
     @property
     def to_the_right(self) -> bool:
         return self.kind in ("number", "bytes", "id", "thread")
+
+
+#: A column about how the process is built (D1).
+structure = partial(Column, data_class=DataClass.D1_STRUCTURE)
+#: A column about dumps and what people do with them (D0).
+listed = partial(Column, data_class=DataClass.D0_INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Table:
-    """One page of rows with everything a template needs to draw it and to link to its neighbours."""
+    """One page of rows with everything a template needs to draw it and to link to its neighbours.
+
+    Columns above ``highest`` are dropped: whoever fills a table for somebody who sees more says so.
+    """
 
     name: str
     caption: str
@@ -130,6 +141,10 @@ class Table:
     noun: str = "rows"
     unfiltered_total: int | None = None
     footnote: str = ""
+    highest: DataClass = DataClass.D1_STRUCTURE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", allowed_columns(self.columns, self.highest))
 
     @property
     def shown(self) -> tuple[Column, ...]:

@@ -12,23 +12,23 @@ from analysis.index.store import Index
 from explorer.pages.names import visible
 from explorer.pages.references import References, short_method
 from explorer.pages.stacks import threads_with
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Column, Link, structure
 
 COLUMNS = (
-    Column("managed_id", "Id", "thread", about="Managed thread id; leads to the thread's stack"),
-    Column("os_id", "OS id", "id", about="Operating system thread id; none for a dead or unstarted thread"),
+    structure("managed_id", "Id", "thread", about="Managed thread id; leads to the thread's stack"),
+    structure("os_id", "OS id", "id", about="Operating system thread id; none for a dead or unstarted thread"),
     Column("name", "Name", "text", data_class=TABLES["threads"].column("name").data_class),
-    Column("doing", "What it does", "sentence", about="From what it waits for, else from the code at the top of its stack"),
-    Column("top", "Own code on top", "name", about="The innermost frame of the program's own code", sortable=True),
-    Column("frames", "Frames", "number"),
-    Column("exception_type", "Current exception", "name"),
-    Column("state_words", "State", "words", about="The runtime's state bits in words"),
-    Column("roles", "Role", "words"),
-    Column("gc_mode", "GC mode", "text", about="Cooperative: runs managed code; Preemptive: in native code or waiting"),
-    Column("exception_address", "Exception object", "hidden-address"),
-    Column("stopped", "Stack ends early", "hidden-text"),
-    Column("state", "State bits", "hidden-address"),
-    Column("address", "Thread structure", "hidden-address"),
+    structure("doing", "What it does", "sentence", about="From what it waits for, else from the code at the top of its stack"),
+    structure("top", "Own code on top", "name", about="The innermost frame of the program's own code", sortable=True),
+    structure("frames", "Frames", "number"),
+    structure("exception_type", "Current exception", "name"),
+    structure("state_words", "State", "words", about="The runtime's state bits in words"),
+    structure("roles", "Role", "words"),
+    structure("gc_mode", "GC mode", "text", about="Cooperative: runs managed code; Preemptive: in native code or waiting"),
+    structure("exception_address", "Exception object", "hidden-address"),
+    structure("stopped", "Stack ends early", "hidden-text"),
+    structure("state", "State bits", "hidden-address"),
+    structure("address", "Thread structure", "hidden-address"),
 )
 
 
@@ -58,7 +58,7 @@ FILTERS = (
 def thread_rows(index: Index) -> list[dict[str, Any]]:
     """Every managed thread; an address or id of 0 becomes a missing value. The rows are kept: do not change them."""
     columns: dict[str, list[Any]] = {}
-    for column in TABLES["threads"].columns:
+    for column in index.columns_of("threads"):
         if column.dtype == "text":
             columns[column.name] = [visible(text) for text in index.text("threads", column.name).all]
         else:
@@ -147,11 +147,11 @@ class LinkedRows:
 
 
 GROUP_COLUMNS = (
-    Column("count", "Threads", "number", descending_first=True),
-    Column("stack", "Top of the stack", "name", about="Leads to the threads of this group"),
-    Column("top", "Own code on top", "name"),
-    Column("doing", "One of them", "sentence"),
-    Column("frames", "Frames", "number"),
+    structure("count", "Threads", "number", descending_first=True),
+    structure("stack", "Top of the stack", "name", about="Leads to the threads of this group"),
+    structure("top", "Own code on top", "name"),
+    structure("doing", "One of them", "sentence"),
+    structure("frames", "Frames", "number"),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from explorer.pages.generations import GENERATION_LIST
 from explorer.pages.names import visible
-from explorer.pages.tables import Column, Link, Query
+from explorer.pages.tables import Column, Link, Query, structure
 from explorer.pages.types import DEAD, LIVE, Ids, TypeCatalogue, TypeFilter
 
 _OBJECTS = {LIVE: "Live objects", DEAD: "Dead objects"}
@@ -81,42 +81,42 @@ def type_columns(types: TypeCatalogue, wanted: TypeFilter, numbers: bool) -> tup
     where = f" in {wanted.generation.label}" if wanted.generation else ""
     objects, size = _OBJECTS.get(wanted.objects, "Objects"), _SIZE.get(wanted.objects, "Size")
     columns = [
-        Column("name", "Type", "name", about="Full type name; the namespace is grey"),
-        Column("module", "Module", "module"),
-        Column("count", f"{objects}{where}", "number", about="Objects of exactly this type"),
-        Column("size", f"{size}{where}", "number", "B", "Their shallow sizes added up"),
+        structure("name", "Type", "name", about="Full type name; the namespace is grey"),
+        structure("module", "Module", "module"),
+        structure("count", f"{objects}{where}", "number", about="Objects of exactly this type"),
+        structure("size", f"{size}{where}", "number", "B", "Their shallow sizes added up"),
     ]
     present = types.present_generations
     retention = _retention_columns(wanted.objects) if types.has_graph else []
     # Which object is the biggest of those that live is not known.
-    largest = [] if wanted.objects else [Column("largest", "Largest", "number", "B", "The biggest object of this type")]
+    largest = [] if wanted.objects else [structure("largest", "Largest", "number", "B", "The biggest object of this type")]
     if numbers or types.has_graph:
         largest = [replace(column, kind="hidden") for column in largest]
     if numbers:
-        columns += [Column(each.slug, each.label, "number", "B", each.about) for each in present]
+        columns += [structure(each.slug, each.label, "number", "B", each.about) for each in present]
         columns += [*largest, *(replace(column, kind="hidden") for column in retention)]
     else:
-        mix = Column("mix", "Generations", "mix", about="Where the bytes are", sortable=False, exported=False)
+        mix = structure("mix", "Generations", "mix", about="Where the bytes are", sortable=False, exported=False)
         columns += [*retention, _share_column(types, wanted), *largest, mix]
-        columns += [Column(each.slug, each.label, "hidden", "B") for each in present]
+        columns += [structure(each.slug, each.label, "hidden", "B") for each in present]
     return (
         *columns,
-        Column("average", "Average", "hidden", "B"),
-        Column("kind", "Kind", "hidden"),
-        Column("method_table", "Method table", "hidden-address"),
+        structure("average", "Average", "hidden", "B"),
+        structure("kind", "Kind", "hidden"),
+        structure("method_table", "Method table", "hidden-address"),
     )
 
 
 def _retention_columns(objects: str) -> list[Column]:
     """What the graph adds: of all objects the split into live and dead, of a part what the type retains."""
-    retained = Column("retained", "Retained", "bytes", "B", "What would be free without all objects of this type")
+    retained = structure("retained", "Retained", "bytes", "B", "What would be free without all objects of this type")
     if objects:
         return [replace(retained, kind="hidden") if objects == DEAD else retained]
     return [
-        Column("live_count", "Live", "number", about="Objects that a root keeps alive"),
-        Column("live_size", "Live size", "bytes", "B", "Shallow sizes of the live objects"),
-        Column("dead_count", "Dead", "hidden"),
-        Column("dead_size", "Dead size", "bytes", "B", "Shallow sizes of objects that the next collection would free"),
+        structure("live_count", "Live", "number", about="Objects that a root keeps alive"),
+        structure("live_size", "Live size", "bytes", "B", "Shallow sizes of the live objects"),
+        structure("dead_count", "Dead", "hidden"),
+        structure("dead_size", "Dead size", "bytes", "B", "Shallow sizes of objects that the next collection would free"),
         retained,
     ]
 
@@ -126,4 +126,4 @@ def _share_column(types: TypeCatalogue, wanted: TypeFilter) -> Column:
     if types.has_graph:
         which = DEAD if wanted.objects == DEAD else LIVE
         unit, about = f"% of {which}", f"Part of the bytes of all {which} objects"
-    return Column("share", "Share", "share", unit, about, sortable=False, exported=False)
+    return structure("share", "Share", "share", unit, about, sortable=False, exported=False)

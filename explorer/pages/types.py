@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from explorer.pages.generations import GENERATION_LIST, Generation
 from explorer.pages.names import namespace_of, visible
 from explorer.pages.namespaces import NamespaceTree
 from explorer.pages.numbers import address
+from explorer.pages.opened import kept_structure
 
 Ids = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -255,7 +256,7 @@ class TypeCatalogue:
         return NamespaceTree(self.namespaces, self.shown(None), self.shown(None, LIVE))
 
 
-@lru_cache(maxsize=12)
+@kept_structure(12)
 def catalogue(index: Index) -> TypeCatalogue:
     """The catalogue of an open index."""
     return TypeCatalogue(index)

@@ -172,7 +172,7 @@ def _checked_result(dump: Dump, made: Path) -> tuple[dict[str, Any], list[Findin
     if any(path.is_symlink() for path in made.rglob("*")):
         raise Corrupt("the analysis wrote a result with links in it", remedy=remedy)
     try:
-        index = open_index(made)
+        index = open_index(made).structure  # nothing above goes into the database
         if not isinstance(index.facts("coverage").get("items"), list):
             raise TypeError("coverage has no items")
         return summary_columns(index.facts("summary")), findings_of(dump, index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from analysis.index.columns import DataClass
 from analysis.index.store import Index
 from explorer.models import Dump, Finding
 from explorer.pages.findings import finding_cards
@@ -16,7 +15,7 @@ _MOST = 100
 
 def findings_of(dump: Dump, index: Index) -> list[Finding]:
     """Rows for the findings of an index, not saved. Titles are structure: threads by id, never by name."""
-    cards = finding_cards(index, References(index, dump.pk, DataClass.D1_STRUCTURE))[:_MOST]
+    cards = finding_cards(index.structure, References(index.structure, dump.pk))[:_MOST]
     return [
         Finding(
             dump=dump,

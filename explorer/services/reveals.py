@@ -17,11 +17,11 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from analysis.index import DataClass
-from analysis.index.store import Index
 from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, User
 from explorer.models.team import keyed_hash
 from explorer.pages import numbers
+from explorer.pages.opened import opened
 from explorer.permissions import can_open_window
 from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, write_down
 from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_values
@@ -100,8 +100,9 @@ class Register:
     value: str
 
 
-def reveal_registers(*, request: HttpRequest, dump: Dump, index: Index, thread: int, purpose: Purpose) -> list[Register]:
-    """Registers of the thread in row ``thread``. Raises as ``_begin``."""
+def reveal_registers(*, request: HttpRequest, dump: Dump, directory: Path, thread: int, purpose: Purpose) -> list[Register]:
+    """Registers of the thread in row ``thread`` of the index in ``directory``. Raises as ``_begin``."""
+    index = opened(directory, DataClass.D3_VALUE)
     managed_id = int(index.column("threads", "managed_id")[thread])
     _begin(request, dump, "reveal_values", Action.REVEAL_REGISTERS, f"thread {managed_id}", purpose, DataClass.D3_VALUE)
     rows = np.flatnonzero(index.column("registers", "thread") == thread).tolist()

@@ -14,7 +14,7 @@ from explorer.pages import numbers
 from explorer.pages.generations import GENERATION_LIST
 from explorer.pages.names import NamePart, name_parts, namespace_of, shortened, split_parts, visible
 from explorer.pages.references import Piece, method_parts
-from explorer.pages.tables import Column, Link
+from explorer.pages.tables import Column, Link, structure
 
 register = template.Library()
 
@@ -88,7 +88,7 @@ def cell(column: Column, row: dict[str, Any]) -> SafeString:
 @register.simple_tag
 def cell_of(kind: str, value: Any) -> SafeString:
     """One table cell of a kind of column, for tables that are written out by hand."""
-    return cell(Column("value", "", kind), {"value": value})
+    return cell(structure("value", "", kind), {"value": value})
 
 
 @register.simple_tag

@@ -20,27 +20,27 @@ from django.views.decorators.http import require_GET
 from explorer.exports import export_response
 from explorer.models import AuditEntry, Team
 from explorer.pages.names import visible
-from explorer.pages.tables import Column, Link, Query, Table
+from explorer.pages.tables import Link, Query, Table, listed
 from explorer.permissions import can_read_whole_audit
 from explorer.queries import audit_visible_to, dumps_visible_to
 from explorer.services.audit import write_down
 from explorer.viewers import viewer_of
 
 _COLUMNS = (
-    Column("sequence", "#", "id", descending_first=True),
-    Column("at", "When", "when", descending_first=True),
-    Column("actor", "Who"),
-    Column("action", "Did"),
-    Column("outcome", "Outcome"),
-    Column("dump", "Dump"),
-    Column("detail", "What", "sentence", sortable=False),
-    Column("reason", "Why", "sentence", sortable=False),
-    Column("ticket", "Ticket", sortable=False),
-    Column("data_class", "Class", sortable=False, about="Class of what was asked for: D3 values, D4 raw memory"),
-    Column("team", "Team", sortable=False),
-    Column("address", "From", sortable=False),
-    Column("session", "Session", "hidden-text", sortable=False),
-    Column("digest", "Seal", "hidden-text", sortable=False),
+    listed("sequence", "#", "id", descending_first=True),
+    listed("at", "When", "when", descending_first=True),
+    listed("actor", "Who"),
+    listed("action", "Did"),
+    listed("outcome", "Outcome"),
+    listed("dump", "Dump"),
+    listed("detail", "What", "sentence", sortable=False),
+    listed("reason", "Why", "sentence", sortable=False),
+    listed("ticket", "Ticket", sortable=False),
+    listed("data_class", "Class", sortable=False, about="Class of what was asked for: D3 values, D4 raw memory"),
+    listed("team", "Team", sortable=False),
+    listed("address", "From", sortable=False),
+    listed("session", "Session", "hidden-text", sortable=False),
+    listed("digest", "Seal", "hidden-text", sortable=False),
 )
 _ORDER = {
     "sequence": "sequence",

@@ -27,10 +27,11 @@ def crash(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     others = _threads_with_exceptions(page)
     columns = allowed_columns(exceptions.GROUP_COLUMNS, page.highest)
     query = Query.read(request.GET.dict(), columns, "-count")
-    rows = exceptions.groups(page.index, page.highest, page.type_url)
+    rows = exceptions.groups(page.index, page.type_url)
     table = Table(
         name="exceptions", caption="Exceptions by type and throw site", columns=columns, query=query,
-        source=ListedRows(sorted_rows(rows, query)), noun="groups", empty="There are no exceptions in this dump.",
+        source=ListedRows(sorted_rows(rows, query)), noun="groups", highest=page.highest,
+        empty="There are no exceptions in this dump.",
     )  # fmt: skip
     if file := export_response(request, page.file_name, table):
         return file
@@ -52,7 +53,7 @@ def _chain(page: DumpPage, facts: dict[str, Any]) -> list[exceptions.ExceptionCa
     row = facts.get("exception")
     if row is None:
         return []
-    return exceptions.chain(page.index, page.references, row, page.highest, page.source_lines, "Unhandled exception")
+    return exceptions.chain(page.index, page.references, row, page.source_lines, "Unhandled exception")
 
 
 def _thread(page: DumpPage, facts: dict[str, Any]) -> dict[str, Any] | None:
@@ -76,7 +77,7 @@ def _others(page: DumpPage, threads: list[int], shown: set[int]) -> list[excepti
     cards = [
         card
         for thread in threads
-        for card in exceptions.exceptions_of_thread(page.index, page.references, thread, page.highest, page.source_lines)
+        for card in exceptions.exceptions_of_thread(page.index, page.references, thread, page.source_lines)
     ]
     return [card for card in cards if card.row not in shown]
 

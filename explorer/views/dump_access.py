@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from analysis.index import DataClass
 from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, ShareLink
 from explorer.pages.opened import opened
@@ -41,7 +42,9 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
         raise PermissionDenied("Members of the team see this.")
     analysis = finished_analysis(dump)
     context = {
-        "frame": frame_of(request, dump, "access", opened(analysis.index_directory) if analysis else None),
+        "frame": frame_of(
+            request, dump, "access", opened(analysis.index_directory, DataClass.D1_STRUCTURE) if analysis else None
+        ),
         "dump": dump,
         "members": members_of(dump.team),
         "only": subject.only or frozenset(),

@@ -27,12 +27,15 @@ from explorer.services.symbols import TeamSymbols
 
 @dataclass(frozen=True)
 class DumpPage:
-    """A dump whose analysis is done, as one person may see it."""
+    """A dump whose analysis is done, as one person may see it: ``index`` shows nothing else."""
 
     dump: Dump
     index: Index
     frame: Frame
-    highest: DataClass
+
+    @property
+    def highest(self) -> DataClass:
+        return self.index.highest
 
     @property
     def types_url(self) -> str:
@@ -57,7 +60,7 @@ class DumpPage:
     @cached_property
     def references(self) -> References:
         """Names and links of rows, as this person may see them."""
-        return References(self.index, self.dump.pk, self.highest)
+        return References(self.index, self.dump.pk)
 
     @cached_property
     def symbols(self) -> TeamSymbols:
@@ -65,7 +68,7 @@ class DumpPage:
 
     @cached_property
     def source_lines(self) -> SourceLines:
-        return SourceLines(self.index, self.highest, self.symbols.lines)
+        return SourceLines(self.index, self.symbols.lines)
 
     def type_url(self, name: str) -> str:
         """The page of the type of that name, "" where no object of it is on the heap."""
@@ -92,15 +95,13 @@ def frame_of(request: HttpRequest, dump: Dump, current: str, index: Index | None
         chips=dump.labels,
         index=index,
         received=received,
-        highest=highest_class_for(request, dump),
     )
 
 
 def page_of(request: HttpRequest, dump: Dump, analysis: Analysis, current: str) -> DumpPage:
     """The page of a finished analysis. Raises ``analysis.errors.AnalysisError`` when its index cannot be read."""
-    index = opened(analysis.index_directory)
-    frame = frame_of(request, dump, current, index)
-    return DumpPage(dump=dump, index=index, frame=frame, highest=frame.highest)
+    index = opened(analysis.index_directory, highest_class_for(request, dump))
+    return DumpPage(dump=dump, index=index, frame=frame_of(request, dump, current, index))
 
 
 def finished_analysis(dump: Dump) -> Analysis | None:

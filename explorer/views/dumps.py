@@ -14,7 +14,6 @@ from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRefresh
 
 from analysis.errors import AnalysisError
-from analysis.index.schema import DataClass
 from explorer import charts
 from explorer.access import dump_for
 from explorer.models import Analysis, Dump, State
@@ -131,7 +130,7 @@ def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> Ht
         "types": found,
         "shown_below": () if page.frame.has_heap else ("heap", "types"),
         "sentence": words.sentence(page.index, found),
-        "facts": words.facts(page.frame.summary, page.highest >= DataClass.D2_CONTEXT),
+        "facts": words.facts(page.frame.summary),
         "biggest": top,
         "objects": shown,
         "treemap": charts.types_treemap(found, urls, biggest, shown) if found.heap_size else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
@@ -107,7 +109,7 @@ def _legend(page: DumpPage) -> list[dict[str, str]]:
 
 def _whole(name: str, caption: str, columns: tuple[Column, ...], rows: list[dict[str, object]], noun: str) -> Table:
     """A short table without paging: what it can be sorted by is its own order."""
-    fixed = tuple(Column(c.key, c.label, c.kind, c.unit, c.about, sortable=False, exported=c.exported) for c in columns)
+    fixed = tuple(replace(column, sortable=False) for column in columns)
     return Table(name, caption, fixed, Query.unpaged(len(rows)), ListedRows(rows), f"No {noun}.", noun)
 
 

@@ -20,7 +20,7 @@ from explorer.pages.generations import BY_SLUG
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
 from explorer.pages.root_paths import merged_root_paths
-from explorer.pages.tables import ListedRows, Query, Table, allowed_columns, sorted_rows
+from explorer.pages.tables import ListedRows, Query, Table, sorted_rows
 from explorer.pages.type_list import TypeRows, type_columns
 from explorer.pages.type_retention import type_retention
 from explorer.pages.types import DEAD, LIVE, TypeCatalogue, TypeFilter, catalogue, type_rows_at
@@ -43,7 +43,7 @@ def types(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
 def _flat(request: HttpRequest, page: DumpPage, found: TypeCatalogue) -> HttpResponseBase:
     wanted = _filter(request, found)
     numbers = request.GET.get("columns") == "generations"
-    columns = allowed_columns(type_columns(found, wanted, numbers), page.highest)
+    columns = type_columns(found, wanted, numbers)
     query = Query.read(request.GET.dict(), columns, "-size")
     rows = TypeRows(found, wanted, query, partial(page.frame.url, "dump-type"))
     table = Table(

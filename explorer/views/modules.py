@@ -33,6 +33,7 @@ def modules(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         empty="No module matches." if rows else "This dump names no such modules.",
         noun="modules",
         unfiltered_total=len(rows),
+        highest=page.highest,
     )
     found = [] if native else module_rows.context_rows(page.index)
     contexts = Table("contexts", "Load contexts that can be unloaded", module_rows.CONTEXT_COLUMNS, Query.unpaged(len(found)),

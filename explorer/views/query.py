@@ -67,7 +67,7 @@ def query(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
 
 
 def _session(page: DumpPage, most: int) -> commands.Session:
-    return commands.Session(page.index, page.references, page.source_lines, page.highest, most)
+    return commands.Session(page.index, page.references, page.source_lines, most)
 
 
 def _text_file(page: DumpPage, command: str, text: str) -> HttpResponse:

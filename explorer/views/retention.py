@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib import messages
@@ -206,7 +206,7 @@ def roots(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     live = int(index.facts("retention")["live"]["bytes"])
     query = Query.read(request.GET.dict(), (), "")
     rows = retained.RootRows(index, references, objects, kind, group, live)
-    fixed = tuple(Column(c.key, c.label, c.kind, c.unit, c.about, sortable=False) for c in retained.ROOT_COLUMNS)
+    fixed = tuple(replace(column, sortable=False) for column in retained.ROOT_COLUMNS)
     listed = Table("roots", "Roots", fixed, Query(query.parameters, "retained", True, query.page, query.page_size), rows,
                    "There are no such roots.", "roots", unfiltered_total=index.rows["roots"])  # fmt: skip
     group_query = Query.read(request.GET.dict(), retained.GROUP_COLUMNS, "-retained")

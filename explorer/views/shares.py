@@ -78,13 +78,13 @@ def show(request: HttpRequest, share_id: UUID) -> HttpResponse:
     if link is None:
         raise Http404(_GONE)
     try:
-        index = opened(link.analysis.index_directory)
+        index = opened(link.analysis.index_directory, DataClass.D1_STRUCTURE)
     except AnalysisError:
         raise Http404(_GONE) from None
-    references = References(index, link.dump_id, DataClass.D1_STRUCTURE)
+    references = References(index, link.dump_id)
     context = {
         "link": link,
-        "facts": words.facts(index.facts("summary"), may_see_context=False),
+        "facts": words.facts(index.facts("summary")),
         **_CONTENTS[ShareLink.Scope(link.scope)](index, references),
     }
     return _unseen(render(request, f"shares/{link.scope}.html", context))

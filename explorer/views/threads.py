@@ -40,7 +40,7 @@ def threads(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     else:
         query = Query.read(request.GET.dict(), columns, "managed_id")
         source = thread_rows.LinkedRows(sorted_rows(matching, query), references)
-        table = _table("threads", "Managed threads", columns, query, source, len(rows))
+        table = _table(page, "threads", "Managed threads", columns, query, source, len(rows))
     if file := export_response(request, page.file_name, table):
         return file
     query = table.query
@@ -68,15 +68,16 @@ def _groups(request: HttpRequest, page: DumpPage, rows: list[dict[str, Any]]) ->
     found = thread_rows.stack_groups(page.index, page.references, rows)
     query = Query.read(request.GET.dict(), thread_rows.GROUP_COLUMNS, "-count")
     source = ListedRows(sorted_rows(found, query))
-    return _table("groups", "Groups of identical stacks", thread_rows.GROUP_COLUMNS, query, source, None, noun="groups")
+    return _table(page, "groups", "Groups of identical stacks", thread_rows.GROUP_COLUMNS, query, source, None, noun="groups")
 
 
 def _table(
-    name: str, caption: str, columns: tuple[Column, ...], query: Query, source: Rows, total: int | None,
+    page: DumpPage, name: str, caption: str, columns: tuple[Column, ...], query: Query, source: Rows, total: int | None,
     noun: str = "threads",
 ) -> Table:  # fmt: skip
     return Table(
         name=name, caption=caption, columns=columns, query=query, source=source, noun=noun, unfiltered_total=total,
+        highest=page.highest,
         empty="No thread matches." if total or total is None else "This dump holds no managed threads.",
     )  # fmt: skip
 
@@ -96,7 +97,7 @@ def thread(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpRespons
         "name": page.references.thread_name(row),
         "facts": facts,
         "locks": locks_of_thread(page.index, page.references, row),
-        "exceptions": exceptions_of_thread(page.index, page.references, row, page.highest, page.source_lines),
+        "exceptions": exceptions_of_thread(page.index, page.references, row, page.source_lines),
         **value_form(request, page.dump),
         "registers_url": page.frame.url("dump-registers", managed_id),
     }
@@ -124,7 +125,7 @@ def native_thread(request: HttpRequest, page: DumpPage, os_id: int) -> HttpRespo
 def registers(request: HttpRequest, page: DumpPage, managed_id: int, purpose: Purpose) -> HttpResponseBase:
     """The registers of a thread."""
     row = _row(page, managed_id)
-    found = reveal_registers(request=request, dump=page.dump, index=page.index, thread=row, purpose=purpose)
+    found = reveal_registers(request=request, dump=page.dump, directory=page.index.directory, thread=row, purpose=purpose)
     return render(request, "threads/registers.html", {"page": page, "frame": page.frame, "registers": found,
                                                       "thread": page.references.thread(row)})  # fmt: skip
 

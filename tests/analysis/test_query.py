@@ -33,25 +33,27 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
 
 
 def test_heap_equals_the_columns(index: Index) -> None:
-    found = run_query(index, "SELECT count(*), sum(size), count(*) FILTER (live), sum(retained) FILTER (live) FROM heap", D1)
+    found = run_query(
+        index.up_to(D1), "SELECT count(*), sum(size), count(*) FILTER (live), sum(retained) FILTER (live) FROM heap"
+    )
     live = index.column("retention", "parent") != NOT_LIVE
     retained = int(index.column("retention", "retained")[live].sum())
     sizes = index.object_sizes(np.arange(index.rows["objects"]))
     assert found.rows == [[index.rows["objects"], int(sizes.sum()), int(live.sum()), retained]]
-    by_generation = run_query(index, "SELECT DISTINCT generation FROM heap", D1).rows
+    by_generation = run_query(index.up_to(D1), "SELECT DISTINCT generation FROM heap").rows
     numbers = set(index.column("objects", "generation").tolist())
     assert {row[0] for row in by_generation} == {GENERATIONS[number] for number in numbers}
 
 
 def test_edges_equal_the_references(index: Index) -> None:
-    found = run_query(index, "SELECT source, count(*) FROM edges GROUP BY source ORDER BY source LIMIT 10000", D1)
+    found = run_query(index.up_to(D1), "SELECT source, count(*) FROM edges GROUP BY source ORDER BY source LIMIT 10000")
     counts = np.diff(index.column("reference_offsets", "first"))
     wanted = [[row, count] for row, count in enumerate(counts.tolist()) if count][:10_000]
     assert found.rows == wanted
 
 
 def test_dominators_of_the_dead_are_null(index: Index) -> None:
-    (row,) = run_query(index, "SELECT count(*), count(dominator) FROM objects WHERE NOT live", D1).rows
+    (row,) = run_query(index.up_to(D1), "SELECT count(*), count(dominator) FROM objects WHERE NOT live").rows
     assert row[0] > 0 and row[1] == 0
 
 
@@ -59,19 +61,19 @@ def test_dominators_of_the_dead_are_null(index: Index) -> None:
 def test_every_described_column_can_be_asked(index: Index, highest: DataClass) -> None:
     for table in described_tables(highest):
         names = ", ".join(f'"{column.name}"' for column in table.columns)
-        found = run_query(index, f"SELECT {names} FROM {table.name} LIMIT 1", highest)
+        found = run_query(index.up_to(highest), f"SELECT {names} FROM {table.name} LIMIT 1")
         assert [name for name, _ in found.columns] == [column.name for column in table.columns], table.name
 
 
 def test_what_is_above_the_right_of_the_viewer_is_not_there(index: Index) -> None:
-    run_query(index, "SELECT name FROM threads", D2)
+    run_query(index.up_to(D2), "SELECT name FROM threads")
     for text, highest in (
         ("SELECT name FROM threads", D1),
         ("SELECT path FROM modules", D1),
         ("SELECT value FROM registers", D2),
     ):
         with pytest.raises(QueryRefused, match="not found"):
-            run_query(index, text, highest)
+            run_query(index.up_to(highest), text)
     assert all(column.name != "value" for table in described_tables(D2) for column in table.columns)
 
 
@@ -108,20 +110,20 @@ def test_what_is_above_the_right_of_the_viewer_is_not_there(index: Index) -> Non
 )
 def test_nothing_else_can_be_reached(index: Index, text: str) -> None:
     with pytest.raises(QueryRefused) as refused:
-        run_query(index, text, D2)
+        run_query(index.up_to(D2), text)
     assert "/root" not in refused.value.what
 
 
 def test_rows_text_time_and_memory_are_limited(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = run_query(index, "SELECT * FROM range(100000)", D1)
+    found = run_query(index.up_to(D1), "SELECT * FROM range(100000)")
     assert len(found.rows) == limits.LIMITS.query_rows and found.more
-    assert len(run_query(index, "SELECT repeat('x', 100000)", D1).rows[0][0]) == limits.LIMITS.query_text
+    assert len(run_query(index.up_to(D1), "SELECT repeat('x', 100000)").rows[0][0]) == limits.LIMITS.query_text
     low = dataclasses.replace(limits.LIMITS, query_seconds=1, query_memory_bytes=64 << 20)
     monkeypatch.setattr(query, "LIMITS", low)
     with pytest.raises(QueryRefused, match="longer than 1 s"):
-        run_query(index, "SELECT count(*) FROM objects a, objects b, objects c WHERE a.size + b.size = c.size + 7", D1)
+        run_query(index.up_to(D1), "SELECT count(*) FROM objects a, objects b, objects c WHERE a.size + b.size = c.size + 7")
     with pytest.raises(QueryRefused, match="more than 64 MB"):
-        run_query(index, "SELECT * FROM range(100000000) ORDER BY random()", D1)
+        run_query(index.up_to(D1), "SELECT * FROM range(100000000) ORDER BY random()")
 
 
 def test_without_duckdb_the_command_says_so(
@@ -144,7 +146,7 @@ def test_values_that_json_lacks_become_text(index: Index) -> None:
 
 def test_hostile_names_come_back_as_they_are(tmp_path: Path) -> None:
     index = open_index(hostile_index(tmp_path / "index"))
-    names = {row[0] for row in run_query(index, "SELECT name FROM types", D1).rows}
+    names = {row[0] for row in run_query(index.up_to(D1), "SELECT name FROM types").rows}
     assert {name[: limits.LIMITS.query_text] for name in HOSTILE_NAMES} <= names
 
 
@@ -152,6 +154,6 @@ def test_hostile_names_come_back_as_they_are(tmp_path: Path) -> None:
 def test_what_an_index_lacks_is_null_or_empty(tmp_path: Path, build: object) -> None:
     index = open_index(build(tmp_path / "index"))  # type: ignore[operator]
     for table in described_tables(D2):
-        run_query(index, f"SELECT * FROM {table.name} LIMIT 5", D2)
-    (row,) = run_query(index, "SELECT count(*), count(live) FROM heap", D1).rows
+        run_query(index.up_to(D2), f"SELECT * FROM {table.name} LIMIT 5")
+    (row,) = run_query(index.up_to(D1), "SELECT count(*), count(live) FROM heap").rows
     assert row[0] == index.rows["objects"]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from analysis.index.execution import MANAGED, NATIVE
-from analysis.index.schema import TABLES
 from explorer.pages.commands.answer import Cell, Line, columns, line
 from explorer.pages.commands.language import Arguments, Command, CommandError, Option
 from explorer.pages.commands.session import Session
@@ -134,9 +133,10 @@ def _pe(session: Session, arguments: Arguments) -> Iterator[Line]:
     column = {name: int(index.column("exceptions", name)[row]) for name in ("hresult", "inner", "first_frame", "frames")}
     yield line("Exception object: ", _exception_link(session, row))
     yield line(f"Exception type:   {visible(str(index.text('exceptions', 'type_name')[row]))}")
-    sees = TABLES["exceptions"].column("message").data_class <= session.highest
-    message = visible(str(index.text("exceptions", "message")[row]), _LONGEST_MESSAGE) or "<none>"
-    yield line(f"Message:          {message if sees else 'your role does not show it'}")
+    message = "your role does not show it"
+    if index.shows("exceptions", "message"):
+        message = visible(str(index.text("exceptions", "message")[row]), _LONGEST_MESSAGE) or "<none>"
+    yield line(f"Message:          {message}")
     yield line("InnerException:   ", _exception_link(session, column["inner"]) if column["inner"] >= 0 else "<none>")
     yield line("StackTrace (generated):")
     if not column["frames"]:

@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from analysis.index.schema import DataClass
 from analysis.index.store import Index
 from explorer.pages.names import visible
 from explorer.pages.objects import Objects
@@ -23,7 +22,6 @@ class Session:
     index: Index
     references: References
     source_lines: SourceLines
-    highest: DataClass
     most: int
 
     @cached_property

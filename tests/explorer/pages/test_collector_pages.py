@@ -45,7 +45,7 @@ def test_pinned_objects_are_those_of_the_pinning_handles(real: Dump, as_alice: C
     pins = np.isin(index.column("handles", "kind"), [HANDLE_KINDS.index(name) for name in ("Pinned", "AsyncPinned")])
     held = index.column("handles", "object")[pins]
     expected = {int(index.column("objects", "address")[row]) for row in held[held != NOT_LIVE]}
-    pinned = Pinned(index, References(index, real.pk, DataClass.D1_STRUCTURE))
+    pinned = Pinned(index, References(index.up_to(DataClass.D1_STRUCTURE), real.pk))
     assert pinned.total == len(expected) == sum(row["count"] for row in pinned.groups())
     body = body_of(as_alice, address(real, "dump-gc"))
     listed = body.split('id="table-pinned"')[1].split("</section>")[0]

@@ -26,7 +26,8 @@ _LISTED = re.compile(r"^ *([0-9a-f]{8,16}) +([0-9a-f]{8,16}) +([\d,]+) *$")
 
 def session_of(index: Index, highest: DataClass = DataClass.D2_CONTEXT, most: int = 10**9) -> Session:
     dump = "00000000-0000-0000-0000-000000000001"
-    return Session(index, References(index, dump, highest), SourceLines(index, highest), highest, most)
+    index = index.up_to(highest)
+    return Session(index, References(index, dump), SourceLines(index), most)
 
 
 class Sos:

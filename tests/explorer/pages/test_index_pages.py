@@ -198,7 +198,7 @@ def test_an_index_without_a_heap_opens(tmp_path: Path) -> None:
 
 def test_an_index_is_opened_once_until_it_is_written_again(tmp_path: Path) -> None:
     small_index(tmp_path)
-    assert opened(tmp_path) is opened(tmp_path)
+    assert opened(tmp_path, DataClass.D1_STRUCTURE) is opened(tmp_path, DataClass.D1_STRUCTURE)
 
 
 def test_vendored_files_are_the_ones_in_the_manifest() -> None:

@@ -21,7 +21,7 @@ from tests.explorer.pages.visits import address, body_of, broken_links, dump_of,
 
 def graph_of(dump: Dump) -> dict[str, Any]:
     index = open_index(dump.analysis.index_directory)
-    return lock_graph(index, References(index, dump.pk, DataClass.D1_STRUCTURE))
+    return lock_graph(index, References(index.up_to(DataClass.D1_STRUCTURE), dump.pk))
 
 
 def red_edges(graph: dict[str, Any]) -> set[tuple[str, str]]:

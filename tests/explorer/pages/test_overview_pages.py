@@ -31,13 +31,13 @@ def test_the_heap_is_split_into_live_dead_and_free(real: Dump, as_alice: Client,
 
 def test_top_holders_are_the_largest_objects_right_below_the_roots(real: Dump, as_alice: Client, index: Index) -> None:
     graph, live = Graph(index), index.facts("retention")["live"]["bytes"]
-    objects = Objects(index, References(index, real.pk, DataClass.D1_STRUCTURE))
+    objects = Objects(index, References(index.up_to(DataClass.D1_STRUCTURE), real.pk))
     below = [row for row in range(graph.objects) if (above := graph.dominator(row)) is not None and above >= graph.objects]
     expected = sorted((graph.retained(row) for row in below), reverse=True)
     assert [row["retained"] for row in biggest_objects(objects, 20, live, outermost=True)] == expected[:20]
     every = sorted((graph.retained(row) for row in range(graph.objects)), reverse=True)
     assert [row["retained"] for row in biggest_objects(objects, 20, live)] == every[:20]
-    first, *rest = top_holders(objects, References(index, real.pk, DataClass.D1_STRUCTURE), 40, live)
+    first, *rest = top_holders(objects, References(index.up_to(DataClass.D1_STRUCTURE), real.pk), 40, live)
     assert (first["root"].text, first["kind"], first["others"]) == ("HeapZoo.Keep", "static", False)
     assert all(row["kind"].endswith("and others") == row["others"] for row in rest) and any(row["others"] for row in rest)
     worth = sum(retained >= live / 100 for retained in expected[:8])

@@ -43,7 +43,7 @@ def test_the_chart_has_at_most_500_sectors_and_its_tree_the_same_numbers(real: D
 
 @pytest.mark.parametrize("chart", ["icicle", "treemap"])
 def test_both_charts_of_the_dominators_hold_the_rows_of_the_tree(chart: str, real: Dump, index: Index) -> None:
-    tree = MergedDominators(index, References(index, real.pk, DataClass.D1_STRUCTURE))
+    tree = MergedDominators(index, References(index.up_to(DataClass.D1_STRUCTURE), real.pk))
     figure = tree.treemap() if chart == "treemap" else tree.icicle()
     figures.Figure(figure)
     (trace,) = figure["data"]
@@ -212,7 +212,7 @@ def test_strangers_learn_nothing(name: str, real: Dump, as_mallory: Client) -> N
 
 
 def test_a_collection_shows_its_keys_and_items(real: Dump, as_alice: Client, index: Index) -> None:
-    objects = Objects(index, References(index, real.pk, DataClass.D1_STRUCTURE))
+    objects = Objects(index, References(index.up_to(DataClass.D1_STRUCTURE), real.pk))
     kinds, counts = index.column("collections", "kind").tolist(), index.column("collections", "count").tolist()
     items = [objects.items(row) for row in index.column("collections", "object").tolist()]
     dictionary = COLLECTION_KINDS.index("Dictionary")

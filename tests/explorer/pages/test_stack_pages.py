@@ -79,7 +79,7 @@ def test_a_recursion_is_one_line_and_opens_page_by_page(team: Team, alice: User,
 
 def test_the_link_of_a_frame_leads_to_the_page_it_is_on(team: Team, alice: User, as_alice: Client) -> None:
     dump = dump_of(team, alice, Execution(threads(3), folded=2_000))
-    references = References(open_index(dump.analysis.index_directory), dump.pk, DataClass.D2_CONTEXT)
+    references = References(open_index(dump.analysis.index_directory).up_to(DataClass.D2_CONTEXT), dump.pk)
     links = {place: references.frame_url(place) for place in (3, 4, 300, 1_300, 2_003, 2_004)}
     assert links[3].endswith("/threads/1#frame-3")
     assert links[4].endswith("/threads/1?unfolded=1#frame-4")
@@ -166,7 +166,7 @@ def test_identical_stacks_are_groups(team: Team, alice: User, as_alice: Client) 
 
 
 def test_the_merged_tree_is_searched_and_exported(dump: Dump, index: Index, as_alice: Client) -> None:
-    references = References(index, dump.pk, DataClass.D1_STRUCTURE)
+    references = References(index.up_to(DataClass.D1_STRUCTURE), dump.pk)
     lines, total = merged.lines(index, references, "", 0)
     assert [(line.name, line.threads, line.own) for line in lines] == [
         ("Program.Main", 2, True), ("Checkout.Pay", 2, True), ("Monitor.Enter", 2, False),
@@ -189,7 +189,7 @@ def test_a_search_keeps_the_branches_that_hold_it(team: Team, alice: User, as_al
 
 
 def test_the_flame_graph_adds_up(dump: Dump, index: Index) -> None:
-    figure = merged.flame(index, References(index, dump.pk, DataClass.D1_STRUCTURE))
+    figure = merged.flame(index, References(index.up_to(DataClass.D1_STRUCTURE), dump.pk))
     assert figure is not None
     (trace,) = figure["data"]
     assert (trace["values"], trace["parents"]) == ([2, 2, 2, 2], ["", "all", "0", "1"])
@@ -198,7 +198,7 @@ def test_the_flame_graph_adds_up(dump: Dump, index: Index) -> None:
 def test_every_box_of_the_flame_graph_holds_those_above_it(team: Team, alice: User) -> None:
     dump = dump_of(team, alice, Execution(threads(9)))
     found = open_index(dump.analysis.index_directory)
-    figure = merged.flame(found, References(found, dump.pk, DataClass.D1_STRUCTURE))
+    figure = merged.flame(found, References(found.up_to(DataClass.D1_STRUCTURE), dump.pk))
     assert figure is not None
     (trace,) = figure["data"]
     size = dict(zip(trace["ids"], trace["values"], strict=True))
