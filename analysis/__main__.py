@@ -1,6 +1,7 @@
 """The command line of the engine, and the child process of the web application.
 
     python -m analysis DUMP --out DIR        write the index; progress and the outcome as JSON lines on stdout
+    python -m analysis unpack ARCHIVE --out F --limit BYTES   the dump inside a .gz, .zst or .zip as the plain file F
     python -m analysis stat DUMP             print types with counts and sizes, like ``dumpheap -stat``
     python -m analysis clrstack DUMP         print the managed stacks of all threads, like ``clrstack -all``
     python -m analysis facts DUMP OUT.json   write what the engine knows in the reference reader's schema
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from analysis.kernels.cache import cache_base
 from analysis.sandbox import confine
 
 _REFUSED = 3
+_SECONDS_BETWEEN_REPORTS = 0.5
 Confined = Callable[[list[Path], list[Path]], None]
 
 
@@ -42,6 +45,8 @@ def main(arguments: list[str], confined: Confined = lambda read, write: None) ->
             return _clrstack(_path(arguments, "clrstack"))
         if command == "facts":
             return _facts(arguments)
+        if command == "unpack":
+            return _unpack(arguments, confined)
         if command == "symbols":
             return _symbols(arguments, confined)
         if command == "query":
@@ -145,6 +150,28 @@ def _facts(arguments: list[str]) -> int:
     return 0
 
 
+def _unpack(arguments: list[str], confined: Confined) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis unpack")
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="file for the dump; it is created")
+    parser.add_argument("--limit", type=int, required=True, help="the most bytes that may come out")
+    options = parser.parse_args(arguments[1:])
+    confined([options.archive], [options.out.parent])
+    from analysis.archives import unpack
+
+    told = 0.0
+
+    def progress(size_bytes: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _SECONDS_BETWEEN_REPORTS:
+            told = time.monotonic()
+            _say({"stage": "unpack", "fraction": 0.0, "detail": f"{size_bytes >> 20:,} MiB unpacked"})
+
+    unpack(options.archive, options.out, limit_bytes=options.limit, progress=progress)
+    _say({"done": True})
+    return 0
+
+
 def _symbols(arguments: list[str], confined: Confined) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis symbols")
     parser.add_argument("pdb", type=Path)
@@ -217,7 +244,7 @@ def _memory(arguments: list[str], confined: Confined) -> int:
     return 0
 
 
-def _confine(read: list[Path], write: list[Path]) -> None:
+def confine_to(read: list[Path], write: list[Path]) -> None:
     """Walls first. Compiled kernels may be read and kept: the server gives every analysis a copy of its own."""
     kernels = cache_base()
     kernels.mkdir(parents=True, exist_ok=True)
@@ -250,4 +277,4 @@ def _warm() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], _confine))
+    sys.exit(main(sys.argv[1:], confine_to))

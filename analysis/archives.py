@@ -23,8 +23,9 @@ from analysis.errors import Corrupt, NotADump, OverLimit, Unsupported
 from analysis.limits import LIMITS
 
 _CHUNK = 1 << 20
-# One compressed block of Zstandard can be 4 bytes for 128 KiB, so this many input bytes give at most 64 MiB at a time.
-_ZSTANDARD_CHUNK = 2048
+# One compressed block of Zstandard can be 4 bytes for 128 KiB, so this many input bytes give at most 16 MiB at a time.
+_ZSTANDARD_CHUNK = 512
+_GZIP, _ZSTANDARD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 _END_OF_DIRECTORY, _END_OF_DIRECTORY_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _COPY_AGAIN = "It was probably cut off or altered while it was copied; pack and copy it again."
 _ONE_FILE = "Put only the dump into the zip archive, or upload it as .gz or .zst."
@@ -42,6 +43,11 @@ class Unpacked:
     member: str
 
 
+def is_archive(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is one that ``unpack`` takes."""
+    return head.startswith((_GZIP, _ZSTANDARD, _ZIP, _END_OF_DIRECTORY))
+
+
 def unpack(source: Path, target: Path, *, limit_bytes: int, progress: Progress | None = None) -> Unpacked:
     """Unpack ``source`` into the new file ``target``. ``progress`` is told the size so far; what it raises stops the work.
 
@@ -51,11 +57,11 @@ def unpack(source: Path, target: Path, *, limit_bytes: int, progress: Progress |
     with source.open("rb") as file:
         magic = file.read(4)
         file.seek(0)
-        if magic[:2] == b"\x1f\x8b":
+        if magic.startswith(_GZIP):
             return _write(target, "gz", "", _gzip_chunks(file), limit_bytes, progress)
-        if magic == b"\x28\xb5\x2f\xfd":
+        if magic == _ZSTANDARD:
             return _write(target, "zst", "", _zstandard_chunks(file), limit_bytes, progress)
-        if magic in (b"PK\x03\x04", _END_OF_DIRECTORY):
+        if magic in (_ZIP, _END_OF_DIRECTORY):
             return _unpack_zip(file, target, limit_bytes, progress)
     raise NotADump("the file is no .gz, .zst or .zip archive", where=f"it begins with {magic.hex(' ') or 'nothing'}")
 

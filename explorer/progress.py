@@ -62,5 +62,6 @@ def progress_of(analysis: Analysis) -> Progress:
         for number, (_, label, _) in enumerate(STAGES)
     )
     again = f" This is start {analysis.attempts} of 3: a worker was lost before." if analysis.attempts > 1 else ""
-    words = "This page follows by itself; closing it stops nothing." + again
+    unpacking = f"{analysis.detail}. " if analysis.stage == "unpack" and analysis.detail else ""
+    words = unpacking + "This page follows by itself; closing it stops nothing." + again
     return Progress(_HEADINGS.get(State(analysis.state), "Analysing"), words, percent, stages)

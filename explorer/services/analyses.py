@@ -7,7 +7,6 @@ reaper rings again, at most three times (docs/architecture.md).
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,18 +20,16 @@ from django.db.models import F, Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from analysis.archives import unpack
 from analysis.errors import AnalysisError, Corrupt
 from analysis.index import open_index
-from analysis.sniff import sniff
 from explorer.models import Analysis, Dump, Finding, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.services.engine import EngineCrashed, EngineRefused, run_engine
 from explorer.services.findings import findings_of, replace_findings
 from explorer.services.plain_text import plain, without_nul
+from explorer.services.unpacking import plain_dump
 
 log = structlog.get_logger()
-_SNIFFED_BYTES = 1 << 20
 _LOG_CHARACTERS = 20_000
 _WORDS = 4_000
 
@@ -94,9 +91,9 @@ def run(analysis_id: UUID) -> None:
     _sweep(analysis)
     try:
         scratch.mkdir(parents=True)
-        path = _prepare(analysis.dump, lease)
+        path = plain_dump(analysis.dump, scratch, lease.renew)
         lease.renew(state=State.RUNNING)
-        engine_log = run_engine(path, scratch / "index", lambda **changes: lease.renew(**changes))
+        engine_log = run_engine(path, scratch / "index", lease.renew)
         _publish(analysis, lease, scratch / "index", engine_log)
     except LeaseLost:
         log.warning("lease_lost", analysis=str(analysis_id))
@@ -118,39 +115,6 @@ def _sweep(analysis: Analysis) -> None:
     """Remove what starts that were killed left behind."""
     for left in Path(settings.SCRATCH_DIR).glob(f"{analysis.pk}-*"):
         shutil.rmtree(left, ignore_errors=True)
-    for partial in analysis.dump.directory.glob("unpacked-*"):
-        partial.unlink(missing_ok=True)
-
-
-def _prepare(dump: Dump, lease: Lease) -> Path:
-    """The plain dump file: the original, or what is inside it."""
-    if dump.unpacked.exists():
-        return dump.unpacked
-    with dump.original.open("rb") as file:
-        seen = sniff(file.read(_SNIFFED_BYTES), dump.size_bytes)
-    if seen.compression is None:
-        return dump.original
-    free = shutil.disk_usage(dump.directory).free - settings.FREE_DISK_BYTES
-    partial = dump.directory / f"unpacked-{lease.token}"
-    try:
-        unpack(dump.original, partial, limit_bytes=min(settings.MAXIMUM_UNPACKED_BYTES, max(free, 0)), progress=_Heartbeat(lease))
-        lease.renew()
-        partial.replace(dump.unpacked)
-    finally:
-        partial.unlink(missing_ok=True)
-    return dump.unpacked
-
-
-class _Heartbeat:
-    """Renews the lease every second while an archive is unpacked."""
-
-    def __init__(self, lease: Lease) -> None:
-        self._lease, self._due = lease, 0.0
-
-    def __call__(self, size: int) -> None:
-        if time.monotonic() >= self._due:
-            self._lease.renew(stage="unpack", detail=f"{size >> 20:,} MiB unpacked")
-            self._due = time.monotonic() + 1.0
 
 
 def _publish(analysis: Analysis, lease: Lease, made: Path, engine_log: str) -> None:

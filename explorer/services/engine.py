@@ -37,6 +37,9 @@ _LINE_BYTES = 1 << 16
 _LOG_BYTES = 20_000
 _OPEN_FILES = 256
 _INDEX_BYTES_LIMIT = 64 << 30
+# The window of an archive and what comes out of one step; a few bytes more in a file than may be kept tell that there are more.
+_UNPACKING_MEMORY_BYTES = 512 << 20
+_BEYOND_LIMIT_BYTES = 1 << 20
 # A PDB is read while somebody waits for the page; what it may use is far more than an honest one needs.
 _SYMBOL_SECONDS = 20
 _SYMBOL_MEMORY_BYTES = 2 << 30
@@ -98,6 +101,13 @@ def run_engine(dump: Path, out: Path, progress: Progress) -> str:
         # A copy: whoever takes one reader over must not reach the next one through what it compiled.
         shutil.copytree(kernel_directory(), out.parent / _KERNELS)
     return _run([str(dump), "--out", str(out)], out.parent, allowed, progress).log
+
+
+def unpack_archive(archive: Path, plain_file: Path, limit_bytes: int, progress: Progress) -> None:
+    """Unpack ``archive`` into the new file ``plain_file``, the only thing in its directory. Raises as ``run_engine``."""
+    allowed = _allowed(settings.ANALYSIS_SECONDS, _UNPACKING_MEMORY_BYTES, limit_bytes + _BEYOND_LIMIT_BYTES)
+    arguments = ["unpack", str(archive), "--out", str(plain_file), "--limit", str(limit_bytes)]
+    _run(arguments, plain_file.parent, allowed, progress)
 
 
 def read_symbols(pdb: Path, lines: Path) -> dict[str, Any]:
