@@ -7,7 +7,6 @@ archive claims, and a file that was not finished is removed.
 from __future__ import annotations
 
 import errno
-import gzip
 import struct
 import zipfile
 import zlib
@@ -25,9 +24,14 @@ from analysis.limits import LIMITS
 _CHUNK = 1 << 20
 # One compressed block of Zstandard can be 4 bytes for 128 KiB, so this many input bytes give at most 16 MiB at a time.
 _ZSTANDARD_CHUNK = 512
+# What stands behind a member is copied, and members can be 20 bytes: that must not cost the square of the file's length.
+_GZIP_CHUNK = 16 << 10
+_MAGIC_BYTES = 4
+_GZIP_FORMAT = 31  # of zlib: a gzip header, and any window
 _GZIP, _ZSTANDARD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 _END_OF_DIRECTORY, _END_OF_DIRECTORY_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _COPY_AGAIN = "It was probably cut off or altered while it was copied; pack and copy it again."
+_PACK_ONCE = "Pack the dump itself with gzip, zstd or zip and upload that."
 _ONE_FILE = "Put only the dump into the zip archive, or upload it as .gz or .zst."
 
 Progress = Callable[[int], None]
@@ -55,7 +59,7 @@ def unpack(source: Path, target: Path, *, limit_bytes: int, progress: Progress |
     Unsupported for an encrypted one, NotADump for one that holds no file, several files, or is no archive known here.
     """
     with source.open("rb") as file:
-        magic = file.read(4)
+        magic = file.read(_MAGIC_BYTES)
         file.seek(0)
         if magic.startswith(_GZIP):
             return _write(target, "gz", "", _gzip_chunks(file), limit_bytes, progress)
@@ -72,7 +76,7 @@ def _write(
     size = 0
     try:
         with target.open("wb") as out:
-            for chunk in chunks:
+            for chunk in _no_archive(chunks):
                 size += len(chunk)
                 if size > limit_bytes:
                     raise OverLimit(
@@ -98,12 +102,25 @@ def _write(
     return Unpacked(target, size, compression, member)
 
 
+def _no_archive(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Refuse an archive of an archive at its first bytes, and an archive of nothing."""
+    head = b""
+    for chunk in chunks:
+        if len(head) < _MAGIC_BYTES:
+            head += chunk[:_MAGIC_BYTES]
+            if is_archive(head):
+                raise NotADump("the file is compressed twice", where="the archive holds an archive", remedy=_PACK_ONCE)
+        yield chunk
+    if not head:
+        raise NotADump("the archive holds an empty file", remedy="Take the dump again and check free disk space.")
+
+
 @contextmanager
 def _damage(kind: str) -> Iterator[None]:
     """Turn what the decompressors raise on damaged input into Corrupt."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, struct.error, NotImplementedError) as error:
+    except (EOFError, zlib.error, zipfile.BadZipFile, struct.error, NotImplementedError) as error:
         raise Corrupt(f"the {kind} archive is damaged or cut off", where=str(error), remedy=_COPY_AGAIN) from error
     except OSError as error:
         if error.errno != errno.EINVAL:
@@ -113,9 +130,25 @@ def _damage(kind: str) -> Iterator[None]:
 
 
 def _gzip_chunks(file: BinaryIO) -> Iterator[bytes]:
-    with _damage("gzip"), gzip.GzipFile(fileobj=file) as reader:
-        while chunk := reader.read(_CHUNK):
-            yield chunk
+    with _damage("gzip"):
+        member, data = zlib.decompressobj(_GZIP_FORMAT), file.read(_GZIP_CHUNK)
+        while data:
+            if chunk := member.decompress(data, _CHUNK):
+                yield chunk
+            if not member.eof:
+                data = member.unconsumed_tail or file.read(_GZIP_CHUNK)
+            elif data := _next_member(member.unused_data, file):
+                member = zlib.decompressobj(_GZIP_FORMAT)
+        if not member.eof:
+            raise EOFError("its last member does not end")
+
+
+def _next_member(rest: bytes, file: BinaryIO) -> bytes:
+    """What follows the end of a member; zeros, with which some tools fill the last block up, are passed over."""
+    rest = rest.lstrip(b"\0")
+    while not rest and (more := file.read(_GZIP_CHUNK)):
+        rest = more.lstrip(b"\0")
+    return rest
 
 
 def _zstandard_chunks(file: BinaryIO) -> Iterator[bytes]:

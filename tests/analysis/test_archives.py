@@ -49,6 +49,15 @@ def test_several_streams_in_one_file(tmp_path: Path) -> None:
         assert unpack(tmp_path / name, tmp_path / "plain", limit_bytes=_LIMIT).path.read_bytes() == _DATA + b"more"
 
 
+def test_zeros_behind_a_gzip_member_are_passed_over(tmp_path: Path) -> None:
+    for padding in (bytes(700), bytes(3 << 20)):
+        (tmp_path / "x.gz").write_bytes(gzip.compress(_DATA) + padding + gzip.compress(b"more") + padding)
+        assert unpack(tmp_path / "x.gz", tmp_path / "plain", limit_bytes=_LIMIT).path.read_bytes() == _DATA + b"more"
+    (tmp_path / "x.gz").write_bytes(gzip.compress(_DATA) + b"garbage")
+    with pytest.raises(Corrupt):
+        unpack(tmp_path / "x.gz", tmp_path / "plain", limit_bytes=_LIMIT)
+
+
 @pytest.mark.parametrize("compression", ["gz", "zst", "zip"])
 def test_the_limit_holds_and_nothing_is_left(tmp_path: Path, compression: str) -> None:
     with pytest.raises(OverLimit) as caught:
