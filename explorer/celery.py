@@ -8,10 +8,12 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import beat_embedded_init, worker_process_init
+from django.conf import settings
 
 from explorer.child_processes import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "explorer.settings")
+_MAINTENANCE = ("reap", "expire_uploads", "anchor_audit", "sweep_leftovers")
 app = Celery("explorer")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
@@ -24,10 +26,11 @@ app.conf.update(
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
     task_default_queue="analysis",
-    task_routes={f"explorer.tasks.{name}": {"queue": "maintenance"} for name in ("reap", "expire_uploads", "anchor_audit")},
+    task_routes={f"explorer.tasks.{name}": {"queue": "maintenance"} for name in _MAINTENANCE},
     beat_schedule={
-        "reap": {"task": "explorer.tasks.reap", "schedule": 10.0},
+        "reap": {"task": "explorer.tasks.reap", "schedule": settings.LEASE_SECONDS / 4},
         "expire-uploads": {"task": "explorer.tasks.expire_uploads", "schedule": 900.0},
+        "sweep-leftovers": {"task": "explorer.tasks.sweep_leftovers", "schedule": 900.0},
         "anchor-audit": {"task": "explorer.tasks.anchor_audit", "schedule": 300.0},
     },
 )

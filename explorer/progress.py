@@ -61,7 +61,8 @@ def progress_of(analysis: Analysis) -> Progress:
         )
         for number, (_, label, _) in enumerate(STAGES)
     )
-    again = f" This is start {analysis.attempts} of 3: a worker was lost before." if analysis.attempts > 1 else ""
-    unpacking = f"{analysis.detail}. " if analysis.stage == "unpack" and analysis.detail else ""
-    words = unpacking + "This page follows by itself; closing it stops nothing." + again
+    now = f"{analysis.detail.rstrip('.')}. " if analysis.detail and not running else ""
+    again = f" This is start {analysis.attempts}." if analysis.attempts > 1 else ""
+    died = " The process that reads the dump died once; a second time ends the analysis." if analysis.crashes else ""
+    words = now + "This page follows by itself; closing it stops nothing." + again + died
     return Progress(_HEADINGS.get(State(analysis.state), "Analysing"), words, percent, stages)

@@ -212,7 +212,8 @@ ANALYSIS_SECONDS = env.int("EXPLORER_ANALYSIS_SECONDS", default=3600)
 ANALYSIS_MEMORY_BYTES = env.int("EXPLORER_ANALYSIS_MEMORY_BYTES", default=16 << 30)
 REQUIRE_WALLS = env.bool("EXPLORER_REQUIRE_WALLS", default=HTTPS)
 LEASE_SECONDS = env.int("EXPLORER_LEASE_SECONDS", default=40)
-MAXIMUM_STARTS = 3
+# An analysis ends when its worker was lost this often, or when the process that reads the dump died this often.
+MAXIMUM_LOSSES, MAXIMUM_CRASHES = 3, 2
 MAXIMUM_SYMBOL_BYTES = 64 << 20  # the engine reads no larger PDB
 ENGINE_COMMAND: list[str] = env.list("EXPLORER_ENGINE_COMMAND", default=[])
 # The body of an upload is streamed; nothing else sends more than this, besides PDBs in a form.

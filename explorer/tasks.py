@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from celery import shared_task
 
-from explorer.services import analyses, audit, uploads
+from explorer.services import analyses, audit, leftovers, uploads
 
 
 @shared_task
 def analyse(analysis_id: str) -> None:
-    analyses.run(UUID(analysis_id))
+    """Somebody's turn has come; whose, the database says. The id is that of the analysis that rang."""
+    analyses.run_next()
 
 
 @shared_task
@@ -27,3 +26,8 @@ def expire_uploads() -> None:
 @shared_task
 def anchor_audit() -> None:
     audit.drop_anchor()
+
+
+@shared_task
+def sweep_leftovers() -> None:
+    leftovers.sweep()

@@ -49,7 +49,9 @@ class Analysis(models.Model):
     stage = models.CharField(max_length=20, blank=True)
     fraction = models.FloatField(default=0.0)
     detail = models.CharField(max_length=200, blank=True)
+    #: How often it was started, and how often of these the process that reads the dump died.
     attempts = models.PositiveSmallIntegerField(default=0)
+    crashes = models.PositiveSmallIntegerField(default=0)
     token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,12 +1,13 @@
 """Analyses: started by one compare-and-set, kept by a lease, ended by whoever holds the token.
 
 The database says what work exists; a message is only a doorbell. A worker that dies stops renewing its lease; the
-reaper rings again, at most three times (docs/architecture.md).
+reaper rings again, until it was lost three times. A dump whose reader dies twice is put aside (docs/architecture.md).
 """
 
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,20 +19,23 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, KombuError
 
 from analysis.errors import AnalysisError, Corrupt
 from analysis.index import open_index
 from explorer.models import Analysis, Dump, Finding, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
-from explorer.services.engine import EngineCrashed, EngineRefused, run_engine
+from explorer.services.engine import EngineCrashed, EngineRefused, EngineStopped, run_engine
 from explorer.services.findings import findings_of, replace_findings
+from explorer.services.leftovers import DELETED
 from explorer.services.plain_text import plain, without_nul
+from explorer.services.turns import next_in_turn, startable
 from explorer.services.unpacking import plain_dump
 
 log = structlog.get_logger()
 _LOG_CHARACTERS = 20_000
 _WORDS = 4_000
+_REPORT = "Please report it with the log below; the dump is kept."
 
 
 class LeaseLost(Exception):
@@ -64,30 +68,40 @@ def enqueue(analysis_id: UUID) -> None:
 
     try:
         analyse.delay(str(analysis_id))
-    except OperationalError as error:
+    except (KombuError, ChannelError, OSError) as error:
         log.warning("broker_unreachable", analysis=str(analysis_id), error=str(error))
 
 
 def claim(analysis_id: UUID) -> Lease | None:
     """Start an analysis that waits, or one whose lease ran out. None when somebody else has it or it has ended."""
     token = uuid4()
-    waiting = Q(state__in=(State.RECEIVED, State.QUEUED)) | Q(
-        state__in=(State.CHECKING, State.RUNNING), lease_until__lt=timezone.now()
-    )
-    started = Analysis.objects.filter(waiting, pk=analysis_id, attempts__lt=settings.MAXIMUM_STARTS).update(
+    started = Analysis.objects.filter(startable(), pk=analysis_id).update(
         state=State.CHECKING, token=token, lease_until=_lease_end(), attempts=F("attempts") + 1, started_at=timezone.now(),
         stage="", fraction=0.0, detail="",
     )  # fmt: skip
     return Lease(analysis_id, token) if started else None
 
 
+def run_next() -> None:
+    """Do the whole work of the analysis whose turn it is, or nothing when none waits."""
+    while analysis_id := next_in_turn():
+        lease = claim(analysis_id)
+        if lease is not None:
+            _work(lease)
+            return
+
+
 def run(analysis_id: UUID) -> None:
-    """Do the whole work of one analysis, or nothing when it is not ours to do. Ends in done or failed with a reason."""
+    """Do the whole work of this one, or nothing when it is not ours to do."""
     lease = claim(analysis_id)
-    if lease is None:
-        return
-    analysis = Analysis.objects.select_related("dump").get(pk=analysis_id)
-    scratch = Path(settings.SCRATCH_DIR) / f"{analysis_id}-{lease.token}"
+    if lease is not None:
+        _work(lease)
+
+
+def _work(lease: Lease) -> None:
+    """Ends in done or failed with a reason, or in waiting for another start."""
+    analysis = Analysis.objects.select_related("dump").get(pk=lease.analysis_id)
+    scratch = Path(settings.SCRATCH_DIR) / f"{analysis.pk}-{lease.token}"
     _sweep(analysis)
     try:
         scratch.mkdir(parents=True)
@@ -96,7 +110,9 @@ def run(analysis_id: UUID) -> None:
         engine_log = run_engine(path, scratch / "index", lease.renew)
         _publish(analysis, lease, scratch / "index", engine_log)
     except LeaseLost:
-        log.warning("lease_lost", analysis=str(analysis_id))
+        log.warning("lease_lost", analysis=str(analysis.pk))
+    except EngineStopped:
+        log.warning("engine_stopped", analysis=str(analysis.pk))  # as a lost worker: the reaper brings it back
     except EngineRefused as refusal:
         _fail(lease, refusal.code, refusal.what, refusal.where, refusal.remedy, refusal.log)
     except AnalysisError as error:
@@ -104,9 +120,8 @@ def run(analysis_id: UUID) -> None:
     except EngineCrashed as crash:
         _crashed(lease, analysis, crash)
     except OSError as error:
-        _fail(
-            lease, "io_error", f"The server could not read or write a file: {error.strerror}.", "", "Check free disk space.", ""
-        )
+        what = f"The server could not read or write a file: {error.strerror}."
+        _fail(lease, "io_error", what, "", "Check free disk space, then run the analysis again.", "")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -123,8 +138,9 @@ def _publish(analysis: Analysis, lease: Lease, made: Path, engine_log: str) -> N
     lease.renew(stage="publish", fraction=1.0)
     shutil.rmtree(analysis.index_directory, ignore_errors=True)
     made.replace(analysis.index_directory)
-    lease.end(State.DONE, stage="", fraction=1.0, log=without_nul(engine_log, _LOG_CHARACTERS), **columns)
-    replace_findings(analysis.dump, findings)
+    with transaction.atomic():
+        lease.end(State.DONE, stage="", fraction=1.0, log=without_nul(engine_log, _LOG_CHARACTERS), **columns)
+        replace_findings(analysis.dump, findings)
     for directory in analysis.dump.directory.glob("index-*"):
         if directory != analysis.index_directory:
             shutil.rmtree(directory, ignore_errors=True)
@@ -170,15 +186,19 @@ def _fail(lease: Lease, code: str, what: str, where: str, remedy: str, engine_lo
 
 
 def _crashed(lease: Lease, analysis: Analysis, crash: EngineCrashed) -> None:
-    """A crash may be the machine's fault: try again, but a file that kills its reader three times is given up."""
-    attempts = Analysis.objects.values_list("attempts", flat=True).get(pk=analysis.pk)
-    if not crash.retry or attempts >= settings.MAXIMUM_STARTS:
-        _fail(lease, "engine_crashed", f"The analysis stopped unexpectedly: {crash}.", f"after {attempts} starts",
-              "Please report it with the log below; the dump is kept.", crash.log)  # fmt: skip
-        return
+    """A crash may be the machine's fault: try again once, but a file that kills its reader twice is put aside."""
+    crashes, engine_log = analysis.crashes + 1, without_nul(crash.log, _LOG_CHARACTERS)
     try:
-        lease.renew(state=State.QUEUED, token=None, log=without_nul(crash.log, _LOG_CHARACTERS))
-        enqueue(analysis.pk)
+        if not crash.retry:
+            _fail(lease, "engine_crashed", f"The analysis stopped unexpectedly: {crash}.", "", _REPORT, engine_log)
+        elif crashes >= settings.MAXIMUM_CRASHES:
+            lease.renew(crashes=crashes)
+            what = f"The dump is put aside: the process that reads it died {crashes} times, at last {crash}."
+            _fail(lease, "quarantined", what, "", f"No worker starts it again by itself. {_REPORT}", engine_log)
+        else:
+            detail = plain(f"The process that reads the dump died ({crash}); it is tried once more.", 200)
+            lease.renew(state=State.QUEUED, token=None, crashes=crashes, stage="", detail=detail, log=engine_log)
+            enqueue(analysis.pk)
     except LeaseLost:
         log.warning("lease_lost", analysis=str(analysis.pk))
 
@@ -207,13 +227,13 @@ def reap() -> int:
     """Ring again for analyses nobody holds, and end those that were started too often. How many were touched."""
     now = timezone.now()
     unheld = Q(lease_until__lt=now) | Q(lease_until=None, created_at__lt=now - timedelta(seconds=settings.LEASE_SECONDS))
-    found = list(Analysis.objects.filter(unheld, state__in=OPEN_STATES).values_list("pk", "attempts", "lease_until"))
-    for analysis_id, attempts, lease_until in found:
+    found = list(Analysis.objects.filter(unheld, state__in=OPEN_STATES).values_list("pk", "attempts", "crashes", "lease_until"))
+    for analysis_id, attempts, crashes, lease_until in found:
         row = Analysis.objects.filter(pk=analysis_id, lease_until=lease_until, state__in=OPEN_STATES)
-        if attempts >= settings.MAXIMUM_STARTS:
+        if attempts - crashes >= settings.MAXIMUM_LOSSES:
             row.update(
                 state=State.FAILED, token=None, lease_until=None, finished_at=now, error_code="gave_up",
-                error_what=f"The analysis was started {attempts} times and its worker was lost each time.",
+                error_what=f"The analysis was started {attempts} times and its worker was lost {attempts - crashes} times.",
                 error_remedy="The dump is kept. Check the server's memory and its logs, then run the analysis again.",
             )  # fmt: skip
             _sweep(Analysis.objects.select_related("dump").get(pk=analysis_id))
@@ -225,7 +245,11 @@ def reap() -> int:
 def delete_dump(*, dump: Dump) -> None:
     """Remove a dump: rows first, so that no page leads to missing files, then everything on disk."""
     directory = dump.directory
-    dump.delete()
+    with suppress(OSError):  # a full disk is no reason to keep it
+        (directory / DELETED).touch()
+    with transaction.atomic():
+        dump.uploads.all().delete()  # an upload that is complete but no dump would be made one again
+        dump.delete()
     shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -31,6 +31,7 @@ from explorer.services.plain_text import plain, without_nul
 
 _REFUSED = 3
 _KERNELS = "kernels"
+_ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _HEARTBEAT_SECONDS = 3.0
 _PROGRESS_SECONDS = 0.5
 _LINE_BYTES = 1 << 16
@@ -68,6 +69,10 @@ class EngineCrashed(Exception):
     def __init__(self, what: str, log: str, *, retry: bool) -> None:
         super().__init__(what)
         self.log, self.retry = log, retry
+
+
+class EngineStopped(EngineCrashed):
+    """Somebody ended the engine, as a machine does that goes down: not the dump's doing."""
 
 
 class Progress(Protocol):
@@ -181,6 +186,8 @@ def _crash(code: int, log: str) -> EngineCrashed:
         return EngineCrashed("out of memory" if "MemoryError" in log else f"exit code {code}", log, retry=False)
     if -code == signal.SIGXCPU:
         return EngineCrashed("it needed more processor time than is allowed", log, retry=False)
+    if -code in _ASKED_TO_END:
+        return EngineStopped(f"ended by signal {-code}", log, retry=True)
     return EngineCrashed(
         f"killed by signal {-code}" + (", often for lack of memory" if -code == signal.SIGKILL else ""), log, retry=True
     )

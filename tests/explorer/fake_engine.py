@@ -55,6 +55,11 @@ def crash(out: Path) -> int:
     return 0
 
 
+def ended(out: Path) -> int:
+    os.kill(os.getpid(), signal.SIGTERM)
+    return 0
+
+
 def hang(out: Path, marker: str = "") -> int:
     if marker:
         Path(marker).write_text(str(os.getpid()))

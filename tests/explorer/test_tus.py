@@ -274,8 +274,9 @@ def test_an_upload_whose_dump_was_deleted_must_start_again(tus: Tus) -> None:
     from explorer.services.analyses import delete_dump
 
     delete_dump(dump=Dump.objects.get())
-    assert tus.head(address).status_code == 410
+    assert tus.head(address).status_code == 404
     assert expire_uploads() == 0
+    assert not Dump.objects.exists()
 
 
 def test_the_same_file_again_opens_the_dump_that_is_there(tus: Tus, alice: User) -> None:
