@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -24,12 +25,17 @@ import requests
 
 from analysis.index import Index, open_index
 
-_PIECE_BYTES = 64 << 20
+_PIECE_BYTES = 16 << 20
 _READ_BYTES = 1 << 20
 _TRIES = 5
+_AGAIN = (423, 460, 500, 502, 503, 504)  # another request writes, damaged on the way, the server is busy
 _SECONDS_BETWEEN_TRIES = 2.0
 _TYPES_SHOWN = 20
 _STATE = Path("~/.cache/dump-explorer/uploads.json").expanduser()
+
+
+class _TryAgain(Exception):
+    """The server could not take a piece now, or it arrived damaged."""
 
 
 class CommandFailed(Exception):
@@ -96,12 +102,10 @@ class _Uploader:
                     offset = self._offset(location, file)
                 offset = self._send(location, file, offset, min(_PIECE_BYTES, size - offset)) if offset < size else offset
                 failures = 0
-            except requests.ConnectionError as error:
+            except (requests.ConnectionError, _TryAgain) as error:
                 failures += 1
                 if failures >= _TRIES:
-                    raise CommandFailed(
-                        f"{file.name}: the connection was lost; run the command again to go on ({error})"
-                    ) from error
+                    raise CommandFailed(f"{file.name}: not sent yet; run the command again to go on ({error})") from error
                 time.sleep(_SECONDS_BETWEEN_TRIES)
                 continue
             rate = (offset - first) / max(time.monotonic() - began, 0.001)
@@ -132,7 +136,11 @@ class _Uploader:
     def _send(self, location: str, file: Path, offset: int, length: int) -> int:
         headers = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
         with _Part(file, offset, length) as part:
+            headers["Upload-Checksum"] = f"sha256 {base64.b64encode(_digest(part)).decode()}"
+        with _Part(file, offset, length) as part:
             answer = self._session.patch(location, data=part, headers=headers)
+        if answer.status_code in _AGAIN:
+            raise _TryAgain(f"the server answered {answer.status_code}")
         return int(_checked(answer, file).headers["Upload-Offset"])
 
     def _offset(self, location: str, file: Path) -> int:
@@ -159,6 +167,13 @@ class _Part:
 
     def __exit__(self, *error: object) -> None:
         self._source.close()
+
+
+def _digest(part: _Part) -> bytes:
+    found = hashlib.sha256()
+    while piece := part.read(_READ_BYTES):
+        found.update(piece)
+    return found.digest()
 
 
 def _checked(answer: requests.Response, file: Path) -> requests.Response:

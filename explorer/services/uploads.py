@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -26,6 +27,7 @@ from django.utils import timezone
 from analysis.sniff import sniff
 from explorer.models import Analysis, Dump, Team, Upload, User
 from explorer.services import analyses
+from explorer.services.checksums import Checksum
 from explorer.services.plain_text import file_name, plain
 
 _PIECE_BYTES = 1 << 20
@@ -70,18 +72,24 @@ def create_upload(*, user: User, team: Team, name: str, length: int, labels: Lab
     if length > free - settings.FREE_DISK_BYTES:
         raise UploadRefused(507, "The server has too little free disk space for this file.", where=name,
                             remedy="Delete old dumps, or ask the operator for more disk.")  # fmt: skip
-    upload = Upload.objects.create(
+    upload = Upload(
         user=user, team=team, original_name=file_name(name, 255) or "unnamed dump", length=length,
         service=plain(labels.service, 100), build=plain(labels.build, 100), environment=plain(labels.environment, 100),
         expires_at=_expiry(),
     )  # fmt: skip
-    upload.part.touch(mode=0o600)
+    try:
+        with transaction.atomic():
+            upload.save(force_insert=True)
+            upload.part.touch(mode=0o600)
+    except OSError as error:
+        raise _not_written(error, 0, upload) from error
     return upload
 
 
-def append(*, upload: Upload, offset: int, body: Body, length: int | None) -> Upload:
+def append(*, upload: Upload, offset: int, body: Body, length: int | None, checksum: Checksum | None = None) -> Upload:
     """Write the body of one PATCH at ``offset``. Raises UploadRefused when the offset is wrong, another request writes,
-    more arrives than was announced, or the first bytes are no dump. What was written before a cut stays."""
+    more arrives than was announced, or the first bytes are no dump. What was written before a cut stays; with a checksum,
+    all of the body stays or nothing."""
     if upload.dump_id is not None and offset == upload.length and not length:
         return upload  # the answer to the last request was lost on its way
     with _locked(upload) as file:
@@ -92,7 +100,7 @@ def append(*, upload: Upload, offset: int, body: Body, length: int | None) -> Up
         if upload.offset < upload.length:
             file.truncate(upload.offset)  # bytes behind the saved offset come from a request that was cut off
             file.seek(upload.offset)
-            _stream(upload, file, body, length)
+            _stream(upload, file, body, length, checksum)
         _finish_if_complete(upload)
     return upload
 
@@ -109,45 +117,62 @@ def settle(*, upload: Upload) -> Upload:
 
 
 def _finish_if_complete(upload: Upload) -> None:
-    if upload.dump_id is None and upload.offset == upload.length:
-        finish(upload=upload)
-
-
-def _stream(upload: Upload, file: BinaryIO, body: Body, length: int | None) -> None:
-    position, saved = upload.offset, upload.offset
-    left = upload.length - position if length is None else length
+    if upload.dump_id is not None or upload.offset != upload.length:
+        return
     try:
-        while left > 0:
-            piece = body.read(min(_PIECE_BYTES, left))
-            if not piece:
-                break
-            _write(upload, file, piece)
-            position, left = position + len(piece), left - len(piece)
-            if not upload.format and (position >= _SNIFFED_BYTES or position == upload.length):
-                _judge(upload, file, position)
+        finish(upload=upload)
+    except OSError as error:
+        raise _not_written(error, upload.offset, upload) from error
+
+
+def _stream(upload: Upload, file: FileIO, body: Body, length: int | None, checksum: Checksum | None = None) -> None:
+    start = position = saved = upload.offset
+    try:
+        for piece in _pieces(body, upload.length - start if length is None else length):
+            _write(file, piece)
+            position += len(piece)
+            if checksum:
+                checksum.update(piece)  # nothing is judged or kept before all of it is seen to be right
+                continue
+            _judge(upload, position)
             if position - saved >= _SAVED_EVERY_BYTES:
                 saved = _save_offset(upload, file, position)
-    except OSError:  # the client went away: it resumes from here
-        _save_offset(upload, file, position)
-        return
+    except OSError as error:
+        raise _not_written(error, _save_offset(upload, file, start if checksum else position), upload) from error
+    if checksum:
+        if not checksum.matches():
+            file.truncate(start)
+            raise UploadRefused(460, "The bytes that arrived are not those that were sent.", where=upload.original_name,
+                                remedy="Send them again.")  # fmt: skip
+        _judge(upload, position)
     _save_offset(upload, file, position)
 
 
-def _write(upload: Upload, file: BinaryIO, piece: bytes) -> None:
+def _pieces(body: Body, left: int) -> Iterator[bytes]:
+    """What arrives, until the client goes away: it resumes from where the offset then stands."""
+    with suppress(OSError):
+        while left > 0 and (piece := body.read(min(_PIECE_BYTES, left))):
+            left -= len(piece)
+            yield piece
+
+
+def _write(file: FileIO, piece: bytes) -> None:
     """Write at once, so that a full disk is noticed before the bytes count as received."""
-    at = file.tell()
-    try:
-        file.write(piece)
-        file.flush()
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        _save_offset(upload, file, at)
-        raise UploadRefused(507, "The server's disk is full.", where=f"after {at:,} bytes of {upload.original_name}",
-                            remedy="Free disk space, then go on: what has arrived is kept.") from error  # fmt: skip
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
-def _save_offset(upload: Upload, file: BinaryIO, position: int) -> int:
+def _not_written(error: OSError, kept: int, upload: Upload) -> UploadRefused:
+    where = f"after {kept:,} bytes of {upload.original_name}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        remedy = "Free disk space, then go on: what has arrived is kept."
+        return UploadRefused(507, "The server's disk is full.", where=where, remedy=remedy)
+    remedy = "What has arrived is kept: go on in a moment, and tell the operator if it happens again."
+    return UploadRefused(500, f"The server could not write the file: {error.strerror}.", where=where, remedy=remedy)
+
+
+def _save_offset(upload: Upload, file: FileIO, position: int) -> int:
     os.fdatasync(file.fileno())  # the offset promises bytes that survive a power cut
     with transaction.atomic():
         row = Upload.objects.select_for_update().filter(pk=upload.pk).first()
@@ -159,9 +184,10 @@ def _save_offset(upload: Upload, file: BinaryIO, position: int) -> int:
     return position
 
 
-def _judge(upload: Upload, file: BinaryIO, position: int) -> None:
+def _judge(upload: Upload, position: int) -> None:
     """Refuse a file that is no dump as soon as its first megabyte is here; the upload is closed."""
-    file.flush()
+    if upload.format or position < min(_SNIFFED_BYTES, upload.length):
+        return
     with upload.part.open("rb") as written:
         seen = sniff(written.read(_SNIFFED_BYTES), upload.length)
     if not seen.accepted:
@@ -261,10 +287,10 @@ def _gone(upload: Upload) -> UploadRefused:
 
 
 @contextmanager
-def _locked(upload: Upload) -> Iterator[BinaryIO]:
+def _locked(upload: Upload) -> Iterator[FileIO]:
     """The part file, while no other request writes to it; ``upload`` is fresh from the database."""
     try:
-        file = _arrived(upload).open("r+b")
+        file = FileIO(_arrived(upload), "r+")
     except FileNotFoundError:
         raise _gone(upload) from None
     with file:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import get_object_or_404, redirect
@@ -19,10 +20,12 @@ from django.views.decorators.http import require_POST
 
 from explorer.models import Team, Upload, User
 from explorer.queries import teams_for_upload, uploads_of
+from explorer.services.checksums import ALGORITHMS, Checksum
 from explorer.services.samples import add_sample
 from explorer.services.uploads import Labels, UploadRefused, append, cancel_upload, create_upload, settle
 
 _VERSION = "1.0.0"
+_BUSY = {"what": "The database does not answer.", "where": "", "remedy": "What has arrived is kept: go on in a moment."}
 _CONTENT_TYPE = "application/offset+octet-stream"
 
 
@@ -52,6 +55,14 @@ def _number(request: HttpRequest, header: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise UploadRefused(400, f"The header {header} is missing or no number.")
     return int(text)
+
+
+def _checksum(request: HttpRequest) -> Checksum | None:
+    header = request.headers.get("Upload-Checksum")
+    try:
+        return Checksum(header) if header is not None else None
+    except ValueError:
+        raise UploadRefused(400, f"The header Upload-Checksum must be one of {', '.join(ALGORITHMS)} and a digest.") from None
 
 
 def _metadata(request: HttpRequest) -> dict[str, str]:
@@ -85,6 +96,9 @@ class TusView(View):
         except UploadRefused as refusal:
             document = {"what": refusal.what, "where": refusal.where, "remedy": refusal.remedy}
             response = JsonResponse(document, status=refusal.status)
+        except OperationalError:
+            response = JsonResponse(_BUSY, status=503)
+            response["Retry-After"] = "5"
         response["Tus-Resumable"] = _VERSION
         response["Cache-Control"] = "no-store"
         assert isinstance(response, HttpResponse)  # noqa: S101  (narrows the base class for the type checker)
@@ -99,7 +113,8 @@ class Uploads(TusView):
 
         response = HttpResponse(status=204)
         response["Tus-Version"] = _VERSION
-        response["Tus-Extension"] = "creation,expiration,termination"
+        response["Tus-Extension"] = "creation,expiration,termination,checksum"
+        response["Tus-Checksum-Algorithm"] = ",".join(ALGORITHMS)
         response["Tus-Max-Size"] = str(settings.MAXIMUM_UPLOAD_BYTES)
         return response
 
@@ -147,7 +162,8 @@ class OneUpload(TusView):
         if request.content_type != _CONTENT_TYPE:
             raise UploadRefused(415, f"The body must be {_CONTENT_TYPE}.")
         length = _number(request, "Content-Length") if request.headers.get("Content-Length") else None
-        upload = append(upload=upload, offset=_number(request, "Upload-Offset"), body=request, length=length)
+        offset, checksum = _number(request, "Upload-Offset"), _checksum(request)
+        upload = append(upload=upload, offset=offset, body=request, length=length, checksum=checksum)
         response = HttpResponse(status=204)
         response["Upload-Offset"] = str(upload.offset)
         if upload.dump is not None:

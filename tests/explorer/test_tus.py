@@ -37,7 +37,8 @@ def test_options_needs_nobody_and_tells_the_extensions(client: Client, settings)
     response = client.options("/api/uploads/")
     assert response.status_code == 204
     assert response["Tus-Version"] == response["Tus-Resumable"] == "1.0.0"
-    assert set(response["Tus-Extension"].split(",")) == {"creation", "expiration", "termination"}
+    assert set(response["Tus-Extension"].split(",")) == {"creation", "expiration", "termination", "checksum"}
+    assert response["Tus-Checksum-Algorithm"] == "sha1,sha256"
     assert int(response["Tus-Max-Size"]) == settings.MAXIMUM_UPLOAD_BYTES
 
 

@@ -31,8 +31,8 @@ class Tus:
     def head(self, address: str):
         return self.client.head(address, headers=self.authorization)
 
-    def patch(self, address: str, offset: int | str, body: bytes, content_type: str = BODY):
-        headers = {**self.authorization, "Upload-Offset": str(offset)}
+    def patch(self, address: str, offset: int | str, body: bytes, content_type: str = BODY, **more: str):
+        headers = {**self.authorization, "Upload-Offset": str(offset), **more}
         return self.client.patch(address, body, content_type, headers=headers, CONTENT_TYPE=content_type)
 
     def delete(self, address: str):
