@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +17,14 @@ from django.db import connection
 
 from explorer.models import Analysis, Dump, Upload, User
 from explorer.services import uploads
-from explorer.services.uploads import Labels, UploadRefused, create_upload, settle
+from explorer.services.checksums import Checksum
+from explorer.services.uploads import Labels, UploadRefused, append, create_upload, settle
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.tus_client import Tus
 from tests.goals import Goals
 
 _FAULTS, _FAULTS_EACH = 1_000, 10
-_DOUBLE_FINALISES = 1_000
+_DOUBLE_FINALISES = 400
 #: Where a server is killed while it makes a dump of a complete upload.
 _FINALISING = ("_arrived", "_digest", "_adopt", "_sync", "finish")
 
@@ -55,11 +57,16 @@ class Sender:
         return self.content[self.at : self.at + self.chance.randint(1, 700)]
 
     def send(self, offset: int, body: bytes, meant: bytes | None = None) -> int:
-        headers = {"Upload-Checksum": checksum(body if meant is None else meant)}
-        return self.tus.patch(self.address, offset, body, **headers).status_code
+        """By the service behind the address: the way of a header into it has a test of its own."""
+        said = Checksum(checksum(body if meant is None else meant))
+        try:
+            append(upload=self.upload(), offset=offset, body=io.BytesIO(body), length=len(body), checksum=said)
+        except UploadRefused as refused:
+            return refused.status
+        return 204
 
-    def offset(self) -> int:
-        return Upload.objects.values_list("offset", flat=True).get(pk=UUID(self.address.rpartition("/")[2]))
+    def upload(self) -> Upload:
+        return Upload.objects.get(pk=UUID(self.address.rpartition("/")[2]))
 
     def flip(self) -> None:
         meant = self.piece()
@@ -119,7 +126,7 @@ def test_a_thousand_faults_lose_nothing_and_let_nothing_damaged_in(tus: Tus, mon
         for _ in range(_FAULTS_EACH - 1):
             getattr(sender, chance.choice(_ON_THE_WAY))()
             suffered += 1
-            assert sender.offset() == sender.at
+            assert sender.upload().offset == sender.at
             if chance.random() < 0.6 and sender.at < 4500:
                 sender.progress()
         sender.killed_in_finalise()
