@@ -43,6 +43,12 @@ class Limits:
     label_sets: int = 1_000_000
     labels_in_sets: int = 16_000_000
     findings_per_rule: int = 100
+    secret_places: int = 1_000_000
+    secret_places_per_anchor: int = 100_000
+    secret_places_per_text: int = 100
+    secret_rows: int = 20_000
+    secret_array_bytes: int = 16 << 20
+    environment_bytes: int = 4 << 20
     query_characters: int = 20_000
     query_seconds: int = 10
     query_memory_bytes: int = 1 << 30

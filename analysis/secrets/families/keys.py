@@ -1,0 +1,64 @@
+"""Private keys and what .NET protects its own data with."""
+
+from __future__ import annotations
+
+from analysis.secrets.kinds import Certainty, Kind
+
+_FAMILY = "private key"
+
+KEYS = (
+    Kind(
+        "private key (PEM)",
+        _FAMILY,
+        r"-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED |ANY )?PRIVATE KEY-----(?:\s|\\[rn]|%0[AaDd]|[A-Za-z0-9+/=:,-]){12}",
+        ("-----begin",),
+        certainty=Certainty.CERTAIN,
+    ),
+    Kind(
+        "private key (PGP)", _FAMILY, r"-----BEGIN PGP PRIVATE KEY BLOCK-----", ("-----begin pgp",), certainty=Certainty.CERTAIN
+    ),
+    Kind(
+        "private key (PuTTY)",
+        _FAMILY,
+        r"PuTTY-User-Key-File-\d: ?[a-z0-9-]{4,40}",
+        ("putty-user-key-file-",),
+        certainty=Certainty.CERTAIN,
+    ),
+    Kind(
+        "private key (age)",
+        _FAMILY,
+        r"AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}",
+        ("age-secret-key-1",),
+        certainty=Certainty.CERTAIN,
+    ),
+    Kind("private key (RSA as XML)", _FAMILY, r"<D>[A-Za-z0-9+/=\s]{40,2000}</D>", ("<d>",), certainty=Certainty.CERTAIN),
+    Kind(
+        "private key (JSON Web Key)",
+        _FAMILY,
+        r"\\?\"d\\?\"\s{0,3}:\s{0,3}\\?\"[A-Za-z0-9_-]{40,700}={0,2}\\?\"",
+        ('"d"', '"d\\"'),
+        certainty=Certainty.LIKELY,
+    ),
+    Kind(
+        "ASP.NET machine key",
+        _FAMILY,
+        r"(?i:(?:validation|decryption)Key)\W{1,12}[0-9A-Fa-f]{32,256}(?![A-Za-z0-9])",
+        ("validationkey", "decryptionkey"),
+        certainty=Certainty.CERTAIN,
+    ),
+    Kind(
+        "ASP.NET data protection key",
+        _FAMILY,
+        r"(?i:<masterKey\b)[^>]{0,200}>(?:\s|<!--[^>]{0,200}-->){0,10}"
+        r"<value>[A-Za-z0-9+/=\s]{40,400}",
+        ("<masterkey",),
+        certainty=Certainty.CERTAIN,
+    ),
+    Kind(
+        "ASP.NET protected cookie or token",
+        _FAMILY,
+        r"(?<![A-Za-z0-9_-])CfDJ8[A-Za-z0-9_-]{60,8000}",
+        ("cfdj8",),
+        certainty=Certainty.CERTAIN,
+    ),
+)

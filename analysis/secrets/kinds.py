@@ -1,0 +1,66 @@
+"""What a kind of secret is: where it may begin, what it looks like, and how sure a match is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+
+class Certainty(IntEnum):
+    """How sure it is that a text is a secret: a check digit fits, the form is nobody else's, or it only looks like one."""
+
+    POSSIBLE = 0
+    LIKELY = 1
+    CERTAIN = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+#: A match in its surroundings: how sure it is, or None when it is no secret after all.
+Check = Callable[[re.Match[str]], Certainty | None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of secret.
+
+    A place is looked at where one of ``anchors`` stands (upper and lower case count as one) or the kernel saw ``shape``. The
+    match of ``pattern`` has to begin there, or up to ``before`` characters earlier, and then to reach behind that place.
+    ``check`` decides about matches; without one every match counts with ``certainty``. Of two kinds that match the same
+    characters one that is not ``generic`` stands.
+    """
+
+    name: str
+    family: str
+    pattern: str
+    anchors: tuple[str, ...] = ()
+    shape: int = -1
+    before: int = 0
+    certainty: Certainty = Certainty.LIKELY
+    check: Check | None = None
+    generic: bool = False
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+    def match(self, text: str, place: int) -> tuple[re.Match[str], Certainty] | None:
+        """The match that an anchor at ``place`` of ``text`` belongs to, and how sure it is."""
+        found = self._find(text, place)
+        if found is None:
+            return None
+        certainty = self.check(found) if self.check else self.certainty
+        return None if certainty is None else (found, certainty)
+
+    def _find(self, text: str, place: int) -> re.Match[str] | None:
+        if not self.before:
+            return self.compiled.match(text, place)
+        start = max(0, place - self.before)
+        while (found := self.compiled.search(text, start)) and found.end() <= place:
+            start = found.end() if found.end() > start else start + 1
+        return found if found and found.start() <= place else None
