@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from analysis.errors import AnalysisError
 from analysis.memory.elf_core import ElfCore, open_elf_core
 from analysis.memory.images import MappedImage, mapped_images
+from analysis.memory.initial_stack import InitialStack, read_initial_stack
 from analysis.runtime.exceptions import ExceptionReader
 from analysis.runtime.fields import FieldReader
 from analysis.runtime.gc_heap import GcHeap, read_allocation_context, read_gc_heap
@@ -54,6 +55,11 @@ class Dump:
     @cached_property
     def runtime(self) -> Runtime:
         return open_runtime(self.core, self.images)
+
+    @cached_property
+    def initial_stack(self) -> InitialStack | None:
+        """Arguments and environment the process was started with, where the dump holds them."""
+        return read_initial_stack(self.core)
 
     @cached_property
     def fields(self) -> FieldReader:

@@ -43,12 +43,15 @@ class Limits:
     label_sets: int = 1_000_000
     labels_in_sets: int = 16_000_000
     findings_per_rule: int = 100
-    secret_places: int = 1_000_000
-    secret_places_per_anchor: int = 100_000
+    secret_places: int = 400_000
+    secret_places_per_anchor: int = 50_000
     secret_places_per_text: int = 100
     secret_rows: int = 20_000
+    secret_rows_per_kind: int = 1_000
     secret_array_bytes: int = 16 << 20
+    secret_arrays_bytes: int = 2 << 30
     environment_bytes: int = 4 << 20
+    environment_variables: int = 10_000
     query_characters: int = 20_000
     query_seconds: int = 10
     query_memory_bytes: int = 1 << 30

@@ -15,6 +15,7 @@ from analysis.index.store import IndexWriter
 from analysis.insight.execution import Execution
 from analysis.insight.findings import diagnose
 from analysis.insight.rules import RULES
+from analysis.secrets.find import find_secrets
 from analysis.tables.contents import write_collections, write_strings
 from analysis.tables.crash import build_crash
 from analysis.tables.exceptions import write_exceptions
@@ -26,13 +27,14 @@ from analysis.tables.merged_stacks import write_merged_stacks
 from analysis.tables.methods import MethodRows
 from analysis.tables.process import write_modules, write_native_modules
 from analysis.tables.retention import build_retention, no_retention, write_retention
+from analysis.tables.secrets import write_secrets
 from analysis.tables.stacks import ThreadInsight, write_stack_objects, write_stacks, write_threads
 from analysis.tables.symbols import write_symbols
 from analysis.tables.types import ModuleUse, write_fields, write_types
 
 #: Called with stage, fraction of the stage (0 to 1) and a short text.
 Progress = Callable[[str, float, str], None]
-STAGES = ("open", "runtime", "heap", "types", "retention", "threads", "write")
+STAGES = ("open", "runtime", "heap", "types", "retention", "secrets", "threads", "write")
 _SECONDS_BETWEEN_REPORTS = 0.2
 
 
@@ -74,6 +76,8 @@ def analyse(path: Path, out: Path, progress: Progress) -> None:
     clock.begin("retention")
     execution = Execution(dump, walked, _write_retention(writer, dump, walked, clock))
     _write_contents(writer, execution)
+    clock.begin("secrets")
+    write_secrets(writer, find_secrets(dump, walked, execution.strings, execution.retention))
     clock.begin("threads", f"{len(dump.threads.threads):,} threads")
     _write_execution(writer, execution, clock)
     write_modules(writer, dump, use)

@@ -12,7 +12,8 @@ STAGES = (
     ("runtime", "Finding the runtime", 0.05),
     ("heap", "Walking the heap", 0.3),
     ("types", "Naming types and fields", 0.2),
-    ("retention", "Following references", 0.3),
+    ("retention", "Following references", 0.27),
+    ("secrets", "Looking for secrets in texts", 0.03),
     ("threads", "Reading threads", 0.05),
     ("write", "Writing the result", 0.05),
 )

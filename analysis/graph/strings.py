@@ -77,8 +77,8 @@ def _string_type(dump: Dump, walked: HeapWalk) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Holders:
-    """Fields that refer to the strings of a text, most references first within it: ``rank`` is the text's place in
-    ``worst``, ``source_type`` a type id, ``offset`` as in ``reference_slots``; all int64[n]."""
+    """Fields that refer to objects of a rank, most references first within it: ``source_type`` is a type id, ``offset`` as in
+    ``reference_slots``; all int64[n]. For strings the rank is the place of the text in ``worst``."""
 
     rank: _I64
     source_type: _I64
@@ -93,7 +93,12 @@ def find_holders(strings: Strings, worst: _I64, retention: Retention) -> Holders
     ranks_of_texts[told] = np.arange(1, len(told) + 1)
     ranks = np.zeros(retention.objects, np.uint16)
     ranks[strings.rows] = ranks_of_texts[strings.groups]
-    held = strings.rows[ranks_of_texts[strings.groups] > 0].astype(np.int64)
+    return holders_of(ranks, retention)
+
+
+def holders_of(ranks: npt.NDArray[np.uint16], retention: Retention) -> Holders:
+    """Who refers to objects with a rank: uint16[objects], 0 for none, else one more than the rank."""
+    held = np.flatnonzero(ranks)
     bounds = retention.referrer_offsets
     keys = np.empty(int((bounds[held + 1].astype(np.int64) - bounds[held]).sum()), np.uint64)
     numbers, elements = word_numbers(retention.walked.types, retention.descriptors)

@@ -5,11 +5,11 @@ An index is a directory::
     manifest.json                       schema version, engine version, tables with row counts, files with sizes
     columns/<table>.<column>.npy        one array per column, all columns of a table equally long
     columns/<table>.<column>.text       text columns: UTF-8 bytes, with <table>.<column>.offsets.npy (rows + 1, uint64)
-    facts/<name>.json                   small documents: ``summary``, ``coverage``, ``crash``, ``findings``, ``retention``
+    facts/<name>.json                   small documents: ``summary``, ``coverage``, ``crash``, ``findings``, ``retention`` …
     symbols/<pdb id>.lines.npz          lines of PDBs that lie inside the modules themselves (analysis.index.lines)
 
 Tables of threads, stacks and locks are described in ``analysis.index.execution``, those of references, roots and
-dominators in ``analysis.index.retention``.
+dominators in ``analysis.index.retention``, those of what looks like a secret in ``analysis.index.secrets``.
 
 Data classes (who may see a field) follow docs/security.md: D0 that a dump exists, D1 structure, D2 context,
 D3 values, D4 raw bytes. A field that is not listed here counts as D4 and may not leave the server.
@@ -20,10 +20,11 @@ from __future__ import annotations
 from analysis.index.columns import D1, D2, Column, DataClass, Table, column
 from analysis.index.execution import EXECUTION_FACTS, EXECUTION_TABLES
 from analysis.index.retention import RETENTION_FACTS, RETENTION_TABLES
+from analysis.index.secrets import SECRET_FACTS, SECRET_TABLES
 
 __all__ = ["FACTS", "GENERATIONS", "SCHEMA_VERSION", "TABLES", "Column", "DataClass", "Table"]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: The order of the second axis of ``count_by_generation`` and ``size_by_generation``, and the value of ``objects.generation``.
 GENERATIONS = ("Generation0", "Generation1", "Generation2", "Large", "Pinned", "Frozen")
@@ -182,7 +183,7 @@ _TABLES = (
     ),
 )
 
-TABLES: dict[str, Table] = {table.name: table for table in (*_TABLES, *EXECUTION_TABLES, *RETENTION_TABLES)}
+TABLES: dict[str, Table] = {table.name: table for table in (*_TABLES, *EXECUTION_TABLES, *RETENTION_TABLES, *SECRET_TABLES)}
 
 #: Fields of facts/summary.json as dotted paths, and their data class. Lists are described by the fields of their items.
 _SUMMARY: dict[str, DataClass] = {
@@ -244,4 +245,6 @@ _COVERAGE: dict[str, DataClass] = {
     "items.remedy": D1,  # what to do to get more, may be empty
 }
 
-FACTS: dict[str, dict[str, DataClass]] = {"summary": _SUMMARY, "coverage": _COVERAGE, **EXECUTION_FACTS, **RETENTION_FACTS}
+FACTS: dict[str, dict[str, DataClass]] = {
+    "summary": _SUMMARY, "coverage": _COVERAGE, **EXECUTION_FACTS, **RETENTION_FACTS, **SECRET_FACTS,
+}  # fmt: skip

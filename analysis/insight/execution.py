@@ -70,7 +70,7 @@ class Execution:
     @cached_property
     def strings(self) -> Strings | None:
         """All strings of the heap; None without one."""
-        return find_strings(self.dump, self.walked) if self.walked and self.retention else None
+        return find_strings(self.dump, self.walked) if self.walked and self.walked.object_count else None
 
     @cached_property
     def holders(self) -> Holders | None:

@@ -22,8 +22,8 @@ _BEFORE, _BEHIND = 2_048, 16_384
 #: Names of all kinds, each once.
 KIND_NAMES = tuple(dict.fromkeys(kind.name for kind in ALL_KINDS))
 FAMILIES = {kind.name: kind.family for kind in ALL_KINDS}
-_NUMBERS = {name: number for number, name in enumerate(KIND_NAMES)}
-_ADDRESS = _NUMBERS[next(kind.name for kind in ALL_KINDS if kind.shape == kernels.EMAIL)]
+KIND_NUMBERS = {name: number for number, name in enumerate(KIND_NAMES)}
+_ADDRESS = KIND_NUMBERS[next(kind.name for kind in ALL_KINDS if kind.shape == kernels.EMAIL)]
 _ENCODINGS = {2: "utf-16-le", 1: "latin-1"}
 _I64 = npt.NDArray[np.int64]
 _Units = npt.NDArray[np.uint16] | npt.NDArray[np.uint8]
@@ -163,6 +163,6 @@ def _rows(text: int, found: list[Match]) -> Iterator[tuple[int, int, int, int]]:
     """Rows of ``Hits`` of one text."""
     by_kind: dict[int, list[Match]] = {}
     for match in found:
-        by_kind.setdefault(_NUMBERS[match.kind.name], []).append(match)
+        by_kind.setdefault(KIND_NUMBERS[match.kind.name], []).append(match)
     for number, matches in by_kind.items():
         yield text, number, max(one.certainty for one in matches), len(matches)

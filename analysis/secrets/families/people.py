@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from analysis.index.secrets import PERSON
 from analysis.kernels.secrets import EMAIL, PHONE, SOCIAL_SECURITY
 from analysis.secrets.kinds import Certainty, Kind
 
-_FAMILY = "person"
 _FEWEST_DIGITS, _MOST_DIGITS = 9, 15
 
 
@@ -29,7 +29,7 @@ def _social_security(found: re.Match[str]) -> Certainty | None:
 PEOPLE = (
     Kind(
         "e-mail address",
-        _FAMILY,
+        PERSON,
         r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@"
         r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,6}[A-Za-z]{2,18}(?![A-Za-z0-9@_-])",
         shape=EMAIL,
@@ -38,7 +38,7 @@ PEOPLE = (
     ),
     Kind(
         "telephone number",
-        _FAMILY,
+        PERSON,
         r"(?<![\w+])\+[1-9]\d{0,2}(?:[ .-]?(?:\(\d{1,5}\)|\d{1,5})){2,6}(?![\w-])",
         shape=PHONE,
         before=1,
@@ -47,7 +47,7 @@ PEOPLE = (
     ),
     Kind(
         "US social security number",
-        _FAMILY,
+        PERSON,
         r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])",
         shape=SOCIAL_SECURITY,
         check=_social_security,

@@ -29,15 +29,15 @@ def _password(found: re.Match[str]) -> Certainty | None:
     return Certainty.POSSIBLE if " " in value or is_one_word(value) else Certainty.LIKELY
 
 
-def _secret(found: re.Match[str]) -> Certainty | None:
+def _secret(found: re.Match[str], least_entropy: float = 2.5) -> Certainty | None:
     value = _value(found)
     if len(value) < _SHORTEST_SECRET or " " in value or is_placeholder(value) or is_one_word(value) or _CODE.fullmatch(value):
         return None
-    return Certainty.LIKELY if is_random(value, 3.0) else None
+    return Certainty.LIKELY if is_random(value, least_entropy) else None
 
 
 def _token(found: re.Match[str]) -> Certainty | None:
-    return _secret(found) if len(_value(found)) >= _SHORTEST_TOKEN else None
+    return _secret(found, 3.0) if len(_value(found)) >= _SHORTEST_TOKEN else None
 
 
 def _on_command_line(found: re.Match[str]) -> Certainty | None:
