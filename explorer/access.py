@@ -12,7 +12,7 @@ from analysis.index import DataClass
 from explorer import permissions
 from explorer.models import Dump, SavedQuery, SymbolFile, Team
 from explorer.permissions import Subject, Viewer
-from explorer.queries import dumps_visible_to, queries_visible_to, symbols_of, teams_managed_by, teams_of
+from explorer.queries import dumps_visible_to, queries_visible_to, symbols_of, teams_managed_by, teams_of, trash_visible_to
 from explorer.viewers import subject_of, viewer_of
 
 _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
@@ -47,6 +47,16 @@ def dump_for(request: HttpRequest, dump_id: UUID, to: str = "view") -> Dump:
 def highest_class_for(request: HttpRequest, dump: Dump) -> DataClass:
     """The most sensitive class of this dump's fields that the person may see."""
     return permissions.highest_class(viewer_of(request.user), subject_of(dump))
+
+
+def trashed_dump_for(request: HttpRequest, dump_id: UUID, *, to_purge: bool = False) -> Dump:
+    """A dump in the trash, when the person may take it out (and may delete it for good)."""
+    dump = trash_visible_to(request.user).filter(pk=dump_id).first()
+    if dump is None:
+        raise Http404("There is no such dump.")
+    if to_purge and not permissions.can_purge(viewer_of(request.user), subject_of(dump)):
+        raise PermissionDenied("Team leads empty the trash; a dump with a hold stays there.")
+    return dump
 
 
 def team_for(request: HttpRequest, team_id: UUID, *, to_manage: bool = False, to_upload: bool = False) -> Team:

@@ -9,3 +9,4 @@ class ExplorerConfig(AppConfig):
 
     def ready(self) -> None:
         from explorer import checks  # noqa: F401  (registers the system checks)
+        from explorer.services import removal  # noqa: F401  (guards what is deleted)

@@ -36,7 +36,8 @@ class Viewer:
 class Subject:
     """A dump as the rules see one. ``only``: ids of the people it is narrowed to, None where the whole team sees it.
 
-    ``age`` since the upload; ``held``: nobody may delete it; ``open_archive``: its team shows structure to everybody.
+    ``age`` since the upload; ``held``: nobody may delete it; ``open_archive``: its team shows structure to everybody;
+    ``trashed``: it is in the trash, where ``trashed_by_id`` put it (None where the server did).
     """
 
     team_id: UUID
@@ -45,6 +46,8 @@ class Subject:
     open_archive: bool = False
     held: bool = False
     age: timedelta = field(default=timedelta())
+    trashed: bool = False
+    trashed_by_id: int | None = None
 
 
 def _role(viewer: Viewer, subject: Subject) -> Role | None:
@@ -58,12 +61,14 @@ def _role(viewer: Viewer, subject: Subject) -> Role | None:
 
 
 def _person_is(viewer: Viewer, subject: Subject, roles: tuple[Role, ...]) -> bool:
-    """Whether a person, and no program, has one of the roles for a dump."""
-    return not viewer.program and _role(viewer, subject) in roles
+    """Whether a person, and no program, has one of the roles for a dump that is not in the trash."""
+    return not viewer.program and not subject.trashed and _role(viewer, subject) in roles
 
 
 def can_view(viewer: Viewer, subject: Subject) -> bool:
-    """Members of the dump's team; and everybody with an account where the team opens its archive."""
+    """Members of the dump's team; and everybody with an account where the team opens its archive. Nobody in the trash."""
+    if subject.trashed:
+        return False
     if _role(viewer, subject) is not None:
         return True
     return subject.open_archive and subject.only is None and viewer.user_id > 0 and not viewer.program
@@ -120,6 +125,38 @@ def can_delete(viewer: Viewer, subject: Subject) -> bool:
         return False
     own = subject.uploaded_by_id == viewer.user_id and subject.age <= OWN_DELETE
     return _person_is(viewer, subject, (Role.LEAD,)) or (own and _person_is(viewer, subject, (Role.ANALYST,)))
+
+
+def can_use_trash(viewer: Viewer, team_id: UUID) -> bool:
+    """See what the team's trash holds of one's own: who may delete dumps, or could. Leads see all of it."""
+    return viewer.roles.get(team_id) in (Role.LEAD, Role.ANALYST) and not viewer.program
+
+
+def can_restore(viewer: Viewer, subject: Subject) -> bool:
+    """Take a dump out of the trash: leads, and analysts what they put there."""
+    own = subject.trashed_by_id == viewer.user_id
+    leads = viewer.roles.get(subject.team_id) == Role.LEAD
+    return subject.trashed and can_use_trash(viewer, subject.team_id) and (leads or own)
+
+
+def can_empty_trash(viewer: Viewer, team_id: UUID) -> bool:
+    """Delete for good what is in the trash: leads. A hold keeps a dump there."""
+    return viewer.roles.get(team_id) == Role.LEAD and not viewer.program
+
+
+def can_purge(viewer: Viewer, subject: Subject) -> bool:
+    """Delete a dump in the trash for good: leads; nobody while a hold is on it."""
+    return subject.trashed and not subject.held and can_empty_trash(viewer, subject.team_id)
+
+
+def can_set_quota(viewer: Viewer) -> bool:
+    """Say how much a team may keep: administrators."""
+    return viewer.server_role == ServerRole.ADMINISTRATOR and not viewer.program
+
+
+def can_remove_team(viewer: Viewer) -> bool:
+    """Remove a team with all its dumps: administrators, while no hold is on one."""
+    return viewer.server_role == ServerRole.ADMINISTRATOR and not viewer.program
 
 
 def can_narrow(viewer: Viewer, subject: Subject) -> bool:

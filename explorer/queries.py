@@ -19,22 +19,36 @@ from explorer.models import (
     Team,
     Upload,
 )  # fmt: skip
-from explorer.permissions import can_manage_members, can_read_whole_audit, can_upload
+from explorer.permissions import can_manage_members, can_read_whole_audit, can_upload, can_use_trash
 from explorer.viewers import AnyUser, viewer_of
 
 
 def dumps_visible_to(user: AnyUser) -> QuerySet[Dump]:
-    """Dumps of a person's teams and of open archives; the same rule as ``permissions.can_view``."""
+    """Dumps of a person's teams and of open archives, without the trash; the same rule as ``permissions.can_view``."""
     viewer = viewer_of(user)
     if not viewer.user_id:
         return Dump.objects.none()
-    own = Q(uploaded_by_id=viewer.user_id)
+    dumps, own = Dump.objects.filter(trashed_at=None), Q(uploaded_by_id=viewer.user_id)
     if viewer.program:
-        return Dump.objects.filter(own, team_id__in=[*viewer.roles])
+        return dumps.filter(own, team_id__in=[*viewer.roles])
     people = Dump.only_people.through.objects.filter(dump_id=OuterRef("pk"))
     to_all, led = ~Exists(people), [team for team, role in viewer.roles.items() if role == Role.LEAD]
     named = to_all | own | Q(team_id__in=led) | Exists(people.filter(user_id=viewer.user_id))
-    return Dump.objects.filter(Q(named, team_id__in=[*viewer.roles]) | Q(to_all, team__opens_archive=True))
+    return dumps.filter(Q(named, team_id__in=[*viewer.roles]) | Q(to_all, team__opens_archive=True))
+
+
+def trash_visible_to(user: AnyUser) -> QuerySet[Dump]:
+    """Dumps in the trash that a person may take out of it; the same rule as ``permissions.can_restore``."""
+    viewer = viewer_of(user)
+    usable = [team for team in viewer.roles if can_use_trash(viewer, team)]
+    led = [team for team in usable if viewer.roles[team] == Role.LEAD]
+    trashed = Dump.objects.select_related("team", "uploaded_by", "trashed_by").exclude(trashed_at=None)
+    return trashed.filter(Q(team_id__in=led) | Q(team_id__in=usable, trashed_by_id=viewer.user_id)).order_by("-trashed_at")
+
+
+def teams_with_trash(user: AnyUser) -> list[Team]:
+    """Teams in whose trash there is something for a person."""
+    return list(Team.objects.filter(pk__in=trash_visible_to(user).order_by().values("team_id")))
 
 
 def teams_of(user: AnyUser) -> QuerySet[Team]:

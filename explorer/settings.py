@@ -97,11 +97,12 @@ COTTON_DIR = "components"
 
 DATABASES = {"default": env.db("EXPLORER_DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'explorer.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # Readers never wait, and a writer takes its lock at once instead of failing in the middle of a transaction.
+    # Readers never wait, and a writer takes its lock at once instead of failing in the middle of a transaction. What is
+    # deleted is overwritten: a dump's rows do not stay behind in free pages of the file.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
@@ -207,6 +208,12 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
 MAXIMUM_UPLOAD_BYTES = env.int("EXPLORER_MAX_UPLOAD_BYTES", default=64 << 30)
 MAXIMUM_UNPACKED_BYTES = env.int("EXPLORER_MAX_UNPACKED_BYTES", default=128 << 30)
 FREE_DISK_BYTES = env.int("EXPLORER_FREE_DISK_BYTES", default=1 << 30)
+FREE_DISK_PERCENT = env.int("EXPLORER_FREE_DISK_PERCENT", default=5)
+DISK_WATERMARK_PERCENT = env.int("EXPLORER_DISK_WATERMARK_PERCENT", default=85)
+TEAM_QUOTA_BYTES = env.int("EXPLORER_TEAM_QUOTA_BYTES", default=0)
+UPLOADS_UNDER_WAY = env.int("EXPLORER_UPLOADS_UNDER_WAY", default=50)
+UPLOADS_PER_HOUR = env.int("EXPLORER_UPLOADS_PER_HOUR", default=200)
+TRASH_DAYS = env.int("EXPLORER_TRASH_DAYS", default=7)
 UPLOAD_EXPIRY_HOURS = env.int("EXPLORER_UPLOAD_EXPIRY_HOURS", default=48)
 ANALYSIS_SECONDS = env.int("EXPLORER_ANALYSIS_SECONDS", default=3600)
 ANALYSIS_MEMORY_BYTES = env.int("EXPLORER_ANALYSIS_MEMORY_BYTES", default=16 << 30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from explorer.services import analyses, audit, leftovers, uploads
+from explorer.services import analyses, audit, keeping, leftovers, quotas, trash, uploads
 
 
 @shared_task
@@ -31,3 +31,12 @@ def anchor_audit() -> None:
 @shared_task
 def sweep_leftovers() -> None:
     leftovers.sweep()
+    leftovers.settle_database()
+    quotas.measure_all()
+
+
+@shared_task
+def keep_or_remove() -> None:
+    """What the days of teams and of the trash have come to."""
+    keeping.enforce()
+    trash.expire()

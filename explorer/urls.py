@@ -13,6 +13,7 @@ from explorer.views import (
     gc,
     heap,
     invitations,
+    keeping,
     locks,
     modules,
     originals,
@@ -23,6 +24,7 @@ from explorer.views import (
     symbols,
     team,
     threads,
+    trash,
     uploads,
 )
 
@@ -49,5 +51,7 @@ urlpatterns = [
     *shares.urlpatterns,
     *audit.urlpatterns,
     *uploads.urlpatterns,
+    *trash.urlpatterns,
+    *keeping.urlpatterns,
     *analyses.urlpatterns,
 ]

@@ -74,6 +74,7 @@ def value_form(request: HttpRequest, dump: Dump) -> dict[str, Any]:
     viewer, subject = viewer_of(request.user), subject_of(dump)
     window = window_of(request, dump)
     return {
+        "without_original": dump.without_original,
         "may_reveal": can_reveal_values(viewer, subject),
         "may_see_masked": can_see_masked_values(viewer, subject),
         "may_see_raw": can_see_raw(viewer, subject),

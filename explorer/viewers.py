@@ -34,5 +34,5 @@ def subject_of(dump: Dump) -> Subject:
     only = frozenset(person.pk for person in dump.only_people.all())
     return Subject(
         dump.team_id, dump.uploaded_by_id, only or None, dump.team.opens_archive, dump.held_at is not None,
-        timezone.now() - dump.created_at,
+        timezone.now() - dump.created_at, dump.trashed_at is not None, dump.trashed_by_id,
     )  # fmt: skip

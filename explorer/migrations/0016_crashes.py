@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('explorer', '0009_original_requests'),
+        ('explorer', '0010_life_of_a_dump'),
     ]
 
     operations = [

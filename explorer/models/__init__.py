@@ -2,7 +2,7 @@
 
 from explorer.models.analysis import Analysis, IllegalTransition, State
 from explorer.models.audit import AuditEntry
-from explorer.models.dump import Dump
+from explorer.models.dump import Dump, Held
 from explorer.models.finding import Finding
 from explorer.models.invitation import Invitation
 from explorer.models.original import OriginalRequest
@@ -18,6 +18,7 @@ __all__ = [
     "AuditEntry",
     "Dump",
     "Finding",
+    "Held",
     "IllegalTransition",
     "Invitation",
     "LentAccess",

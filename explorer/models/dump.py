@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.template.defaultfilters import date
 from django.urls import reverse
+from django.utils import timezone
 
 from explorer.models.team import Team, User
 
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
     from explorer.models.analysis import Analysis
 
 
+class Held(Exception):
+    """A hold is on a dump: nobody and nothing deletes it, its file, its team or the account of who uploaded it."""
+
+
 class Dump(models.Model):
-    """One dump of one process. Names are labels only; files are found by id."""
+    """One dump of one process. Names are labels only; files are found by id. Rows go by ``explorer.services.removal`` only."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="dumps")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="dumps")
     name = models.CharField(max_length=200)
     original_name = models.CharField(max_length=255)
     sha256 = models.CharField(max_length=64)
@@ -35,6 +41,17 @@ class Dump(models.Model):
     #: Set while nothing and nobody may delete the dump, and why.
     held_at = models.DateTimeField(null=True)
     hold_note = models.CharField(max_length=200, blank=True)
+    #: From when the days that a team keeps dumps count: the upload, or when it came out of the trash.
+    kept_since = models.DateTimeField(default=timezone.now)
+    #: When the file itself was deleted; its analysis stays.
+    original_removed_at = models.DateTimeField(null=True)
+    #: In the trash nobody sees the dump; some days later it is gone for good.
+    trashed_at = models.DateTimeField(null=True, db_index=True)
+    trashed_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    #: Why, where no person did it.
+    trash_note = models.CharField(max_length=100, blank=True)
+    #: What all its files took on the disk when they were measured last.
+    stored_bytes = models.BigIntegerField(default=0)
     #: Where there are some, only these people, the uploader and the leads of the team see the dump.
     only_people = models.ManyToManyField(User, blank=True, related_name="+")
 
@@ -62,6 +79,17 @@ class Dump(models.Model):
     def unpacked(self) -> Path:
         """The dump itself where the upload was compressed."""
         return self.directory / "unpacked"
+
+    @property
+    def without_original(self) -> str:
+        """Why nothing can be read from the dump itself any more, "" where it can."""
+        if self.original_removed_at is None:
+            return ""
+        when = date(self.original_removed_at, "j M Y")
+        return (
+            f"The original file was deleted on {when}; its analysis is kept. Values, raw memory and a new analysis need the "
+            "file: upload it again to have them."
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:

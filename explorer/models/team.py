@@ -32,6 +32,9 @@ class User(AbstractUser):
 
     must_change_password = models.BooleanField(default=False)
     server_role = models.CharField(max_length=15, choices=ServerRole, default=ServerRole.NONE, blank=True)
+    #: How many uploads the person began in the hour from then on.
+    uploads_counted_from = models.DateTimeField(null=True)
+    uploads_counted = models.PositiveIntegerField(default=0)
     by_token: ApiToken | None = None
     #: What the rules know of the person, kept for the time of one request; None outside of requests.
     as_viewer: list[Viewer] | None = None
@@ -53,6 +56,11 @@ class Team(models.Model):
     name = models.CharField(max_length=100, unique=True)
     #: Everybody on this server sees the structure (D1) of the team's dumps.
     opens_archive = models.BooleanField(default=False)
+    #: Days after which original files are deleted and dumps move to the trash; None keeps them.
+    keep_originals_days = models.PositiveIntegerField(null=True)
+    keep_dumps_days = models.PositiveIntegerField(null=True)
+    #: What the team's dumps may take on the disk; None is what the server's settings say.
+    quota_bytes = models.BigIntegerField(null=True)
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
 
     class Meta:

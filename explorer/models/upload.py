@@ -28,7 +28,7 @@ class Upload(models.Model):
     format = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
-    dump = models.ForeignKey(Dump, on_delete=models.SET_NULL, null=True, related_name="uploads")
+    dump = models.ForeignKey(Dump, on_delete=models.CASCADE, null=True, related_name="uploads")
 
     class Meta:
         ordering: ClassVar = ["-created_at"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from functools import lru_cache
 from typing import Any
 
 from analysis.index.schema import TABLES
 from analysis.index.store import Index
 from explorer.pages.names import visible
+from explorer.pages.opened import kept
 from explorer.pages.tables import Column, structure
 
 D2 = TABLES["modules"].column("path").data_class
@@ -81,7 +81,7 @@ def native_rows(index: Index) -> list[dict[str, Any]]:
     return _rows(index, "native_modules")
 
 
-@lru_cache(maxsize=24)
+@kept(24)
 def _rows(index: Index, table: str) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {}
     for column in index.columns_of(table):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from analysis.index.schema import TABLES
 from analysis.index.store import Index
 from explorer.pages.names import visible
+from explorer.pages.opened import kept
 from explorer.pages.references import References, short_method
 from explorer.pages.stacks import threads_with
 from explorer.pages.tables import Column, Link, structure
@@ -54,7 +54,7 @@ FILTERS = (
 )
 
 
-@lru_cache(maxsize=12)
+@kept(12)
 def thread_rows(index: Index) -> list[dict[str, Any]]:
     """Every managed thread; an address or id of 0 becomes a missing value. The rows are kept: do not change them."""
     columns: dict[str, list[Any]] = {}

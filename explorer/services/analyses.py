@@ -7,7 +7,6 @@ reaper rings again, until it was lost three times. A dump whose reader dies twic
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,8 +26,8 @@ from explorer.models import Analysis, Dump, Finding, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.services.engine import EngineCrashed, EngineRefused, EngineStopped, run_engine
 from explorer.services.findings import findings_of, replace_findings
-from explorer.services.leftovers import DELETED
 from explorer.services.plain_text import plain, without_nul
+from explorer.services.quotas import measure
 from explorer.services.turns import next_in_turn, startable
 from explorer.services.unpacking import plain_dump
 
@@ -36,6 +35,10 @@ log = structlog.get_logger()
 _LOG_CHARACTERS = 20_000
 _WORDS = 4_000
 _REPORT = "Please report it with the log below; the dump is kept."
+
+
+class OriginalGone(Exception):
+    """The file that an analysis reads was deleted; the text says when, and what to do."""
 
 
 class LeaseLost(Exception):
@@ -124,6 +127,7 @@ def _work(lease: Lease) -> None:
         _fail(lease, "io_error", what, "", "Check free disk space, then run the analysis again.", "")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        measure(analysis.dump)
 
 
 def _sweep(analysis: Analysis) -> None:
@@ -212,9 +216,11 @@ def cancel(*, analysis: Analysis) -> None:
 
 
 def rerun(*, dump: Dump) -> Analysis:
-    """A new analysis of a dump; the one that is under way when there is one."""
+    """A new analysis of a dump; the one that is under way when there is one. Raises OriginalGone."""
     with transaction.atomic():
-        Dump.objects.select_for_update().get(pk=dump.pk)
+        row = Dump.objects.select_for_update().get(pk=dump.pk)
+        if row.without_original:
+            raise OriginalGone(row.without_original)
         latest = dump.analysis
         if latest and latest.is_open:
             return latest
@@ -240,17 +246,6 @@ def reap() -> int:
         elif row.update(state=State.QUEUED, token=None, lease_until=_lease_end()):
             enqueue(analysis_id)
     return len(found)
-
-
-def delete_dump(*, dump: Dump) -> None:
-    """Remove a dump: rows first, so that no page leads to missing files, then everything on disk."""
-    directory = dump.directory
-    with suppress(OSError):  # a full disk is no reason to keep it
-        (directory / DELETED).touch()
-    with transaction.atomic():
-        dump.uploads.all().delete()  # an upload that is complete but no dump would be made one again
-        dump.delete()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _lease_end() -> datetime:

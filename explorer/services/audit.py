@@ -76,6 +76,23 @@ def write_down(
     )
 
 
+def by_the_server() -> HttpRequest:
+    """A request for what the server does by itself, so that it is written down like the acts of people."""
+    return on_behalf_of(User(username="the server"))
+
+
+def by_the_operator() -> HttpRequest:
+    """The same for whoever runs commands on the machine: they are nobody of the server's."""
+    return on_behalf_of(User(username="operator of the machine"))
+
+
+def on_behalf_of(user: User) -> HttpRequest:
+    """A request for what follows from an act of a person, outside of their own request."""
+    request = HttpRequest()
+    request.user = user
+    return request
+
+
 def as_person(request: HttpRequest) -> User:
     """Who asks, behind a view that lets nobody else come so far."""
     if not isinstance(request.user, User):

@@ -1,39 +1,46 @@
 """Files that a process which was killed, or a disk that failed, left behind; removed when nobody can want them any more.
 
-Only what is known to be left over goes: a file without a row is kept where a restored database could still ask for it.
+Only what is known to be left over goes: a dump without a row is kept for some days in which a restored database could still
+ask for it, unless its directory says that it was deleted.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.utils import timezone
 
-from explorer.models import Analysis, Dump, State, Upload
+from explorer.models import Analysis, Dump, Held, State, Team, Upload
 from explorer.models.analysis import OPEN_STATES
+from explorer.services.removal import DELETED, SET_ASIDE, remove, unheld
 
-#: Says that the directory of a dump is to go; written before its row is deleted.
-DELETED = "deleted"
 _OLD_SECONDS = 3600
+#: For as long nobody may have noticed that a restored database lacks what is in the store.
+_LOST_SECONDS = 14 * 24 * 3600
 _ENDED_WITHIN = timedelta(days=2)
 
 
 def sweep() -> int:
     """Remove what is left over; how many files or directories went."""
-    found = [*_scratch(), *_parts(), *_deleted_dumps(), *_indexes()]
-    for path in found:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return len(found)
+    found = [*_scratch(), *_parts(), *_dumps_without_row(), *_symbols_without_team(), *_indexes()]
+    remove(found)
+    return len(found) + sum(_finish_removal(dump) for dump in Dump.objects.iterator())
+
+
+def settle_database() -> None:
+    """Overwrite the log of changes that SQLite keeps beside the database: it still shows rows that were deleted. PostgreSQL
+    looks after its own."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _scratch() -> Iterator[Path]:
@@ -51,10 +58,35 @@ def _parts() -> Iterator[Path]:
             yield path
 
 
-def _deleted_dumps() -> Iterator[Path]:
+def _dumps_without_row() -> Iterator[Path]:
+    """Where an upload still is, the server was killed after it moved the file: it becomes a dump yet."""
     for path in _listed(Path(settings.STORE_DIR)):
-        if (path / DELETED).exists() and not (_is_id(path.name) and Dump.objects.filter(pk=path.name).exists()):
+        if ((path / DELETED).exists() or _is_old(path, _LOST_SECONDS)) and _is_id(path.name):
+            rows = Dump.objects.filter(pk=path.name), Upload.objects.filter(pk=path.name)
+            if not any(found.exists() for found in rows):
+                yield path
+
+
+def _symbols_without_team() -> Iterator[Path]:
+    for path in _listed(Path(settings.DATA_DIR) / "symbols"):
+        if _is_old(path, _LOST_SECONDS) and _is_id(path.name) and not Team.objects.filter(pk=path.name).exists():
             yield path
+
+
+def _finish_removal(dump: Dump) -> int:
+    """An original whose removal was interrupted: put back where the row does not know of it, removed where it does; how many
+    files went."""
+    aside = [path for path in dump.directory.glob(f"{SET_ASIDE}*") if _is_old(path)]
+    if dump.original_removed_at is None:
+        for path in aside:
+            path.rename(path.with_name(path.name.removeprefix(SET_ASIDE)))
+        return 0
+    left = [*aside, *(path for path in (dump.original, dump.unpacked) if _is_old(path))]
+    with suppress(Held, Dump.DoesNotExist), unheld(dump.pk) as row:
+        if left and row.original_removed_at is not None:
+            transaction.on_commit(partial(remove, left))
+            return len(left)
+    return 0
 
 
 def _indexes() -> Iterator[Path]:
@@ -69,9 +101,9 @@ def _listed(directory: Path) -> list[Path]:
     return list(directory.iterdir()) if directory.exists() else []
 
 
-def _is_old(path: Path) -> bool:
+def _is_old(path: Path, seconds: int = _OLD_SECONDS) -> bool:
     with suppress(FileNotFoundError):  # it has just ended
-        return path.lstat().st_mtime < time.time() - _OLD_SECONDS
+        return path.lstat().st_mtime < time.time() - seconds
     return False
 
 

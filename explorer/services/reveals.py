@@ -204,7 +204,7 @@ def _ask_the_dump(dump: Dump, read: Callable[[Path, Path], None]) -> tuple[dict[
     """What a child process read out of the dump itself, and why it could not."""
     path = dump.unpacked if dump.unpacked.exists() else dump.original
     if not path.exists():
-        return {}, "The dump itself is no longer kept; its analysis holds no values."
+        return {}, dump.without_original or "The dump itself is no longer kept; its analysis holds no values."
     settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR) as directory:

@@ -21,8 +21,10 @@ from django.db import transaction
 from analysis.errors import AnalysisError
 from analysis.index.lines import Lines, load_lines
 from explorer.models import SymbolFile, Team, User
+from explorer.services.disk import disk
 from explorer.services.engine import EngineCrashed, EngineRefused, read_symbols
 from explorer.services.plain_text import file_name, plain
+from explorer.services.quotas import OverLimit, require_room
 
 _PDB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12},[0-9]{1,10}")
 _SCRATCH_PREFIX = "symbols-"
@@ -124,7 +126,7 @@ def _refused(what: str, where: str, remedy: str) -> SymbolsRefused:
 def _write(path: Path, content: Iterable[bytes]) -> tuple[int, str]:
     """Write the file; its size and SHA-256."""
     size, digest = 0, hashlib.sha256()
-    room = shutil.disk_usage(path.parent).free - settings.FREE_DISK_BYTES
+    room = disk().room_bytes if disk().takes_uploads else 0
     with path.open("xb") as file:
         for piece in content:
             size += len(piece)
@@ -142,7 +144,10 @@ def _keep(team: Team, user: User, name: str, taken: _Taken) -> SymbolFile:
         "file_name": name, "size_bytes": taken.size_bytes, "sha256": taken.sha256, "uploaded_by": user,
     }  # fmt: skip
     with transaction.atomic():
-        _lock(team.pk)
+        try:
+            require_room(team=team, length=taken.size_bytes)
+        except OverLimit as over:
+            raise SymbolsRefused(over.what.rstrip("."), remedy=over.remedy) from over
         symbols, _ = SymbolFile.objects.update_or_create(team=team, pdb_id=taken.pdb_id, defaults=fields)
         symbols.directory.mkdir(parents=True, exist_ok=True)
         taken.original.replace(symbols.original)

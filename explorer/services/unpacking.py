@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from django.conf import settings
 from analysis.archives import is_archive
 from analysis.errors import Corrupt
 from explorer.models import Dump
+from explorer.services.disk import disk
 from explorer.services.engine import Progress, unpack_archive
 
 _MAGIC_BYTES = 4
@@ -24,8 +24,7 @@ def plain_dump(dump: Dump, scratch: Path, progress: Progress) -> Path:
     with dump.original.open("rb") as file:
         if not is_archive(file.read(_MAGIC_BYTES)):
             return dump.original
-    room = shutil.disk_usage(dump.directory).free - settings.FREE_DISK_BYTES
-    limit_bytes = min(settings.MAXIMUM_UNPACKED_BYTES, max(room, 0))
+    limit_bytes = min(settings.MAXIMUM_UNPACKED_BYTES, disk().room_bytes)
     made = scratch / "unpacked" / "dump"
     made.parent.mkdir()
     unpack_archive(dump.original, made, limit_bytes, progress)

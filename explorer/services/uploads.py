@@ -26,9 +26,12 @@ from django.utils import timezone
 
 from analysis.sniff import sniff
 from explorer.models import Analysis, Dump, Team, Upload, User
-from explorer.services import analyses
+from explorer.services import analyses, quotas
+from explorer.services.audit import on_behalf_of
 from explorer.services.checksums import Checksum
+from explorer.services.disk import disk
 from explorer.services.plain_text import file_name, plain
+from explorer.services.trash import restore
 
 _PIECE_BYTES = 1 << 20
 _SAVED_EVERY_BYTES = 64 << 20
@@ -38,9 +41,9 @@ _SNIFFED_BYTES = 1 << 20
 class UploadRefused(Exception):
     """The upload cannot go on; ``status`` is the HTTP status, the texts are for the person."""
 
-    def __init__(self, status: int, what: str, *, where: str = "", remedy: str = "") -> None:
+    def __init__(self, status: int, what: str, *, where: str = "", remedy: str = "", retry_seconds: int = 0) -> None:
         super().__init__(what)
-        self.status, self.what, self.where, self.remedy = status, what, where, remedy
+        self.status, self.what, self.where, self.remedy, self.retry_seconds = status, what, where, remedy, retry_seconds
 
 
 class Body(Protocol):
@@ -59,31 +62,40 @@ class Labels:
 
 
 def create_upload(*, user: User, team: Team, name: str, length: int, labels: Labels) -> Upload:
-    """Open an upload. Raises UploadRefused when it is too large for the limit or the disk."""
+    """Open an upload. Raises UploadRefused when it is too large for a limit or the disk, or one too many."""
     if length <= 0:
         raise UploadRefused(400, "The file is empty.", where=name, remedy="Take the dump again and check free disk space.")
     if length > settings.MAXIMUM_UPLOAD_BYTES:
         limit = settings.MAXIMUM_UPLOAD_BYTES
         raise UploadRefused(413, f"The file has {length:,} bytes; this server takes at most {limit:,}.", where=name,
                             remedy="Compress it with zstd, or ask the operator to raise EXPLORER_MAX_UPLOAD_BYTES.")  # fmt: skip
-    directory = Path(settings.UPLOAD_DIR)
-    directory.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(directory).free
-    if length > free - settings.FREE_DISK_BYTES:
-        raise UploadRefused(507, "The server has too little free disk space for this file.", where=name,
-                            remedy="Delete old dumps, or ask the operator for more disk.")  # fmt: skip
+    _require_disk(name, length)
     upload = Upload(
         user=user, team=team, original_name=file_name(name, 255) or "unnamed dump", length=length,
         service=plain(labels.service, 100), build=plain(labels.build, 100), environment=plain(labels.environment, 100),
         expires_at=_expiry(),
     )  # fmt: skip
     try:
-        with transaction.atomic():
+        with quotas.admitted(user=user, team=team, length=length):
             upload.save(force_insert=True)
+            upload.part.parent.mkdir(parents=True, exist_ok=True)
             upload.part.touch(mode=0o600)
+    except quotas.OverLimit as over:
+        seconds = over.retry_seconds
+        raise UploadRefused(over.status, over.what, where=name, remedy=over.remedy, retry_seconds=seconds) from over
     except OSError as error:
         raise _not_written(error, 0, upload) from error
     return upload
+
+
+def _require_disk(name: str, length: int) -> None:
+    found = disk()
+    if not found.takes_uploads:
+        raise UploadRefused(507, f"The server's disk is {found.full_percent:.0f} % full: no new uploads are begun.", where=name,
+                            remedy="Delete old dumps and empty the trash, or ask the operator for more disk.")  # fmt: skip
+    if length > found.room_bytes:
+        raise UploadRefused(507, "The server has too little free disk space for this file.", where=name,
+                            remedy="Delete old dumps, or ask the operator for more disk.")  # fmt: skip
 
 
 def append(*, upload: Upload, offset: int, body: Body, length: int | None, checksum: Checksum | None = None) -> Upload:
@@ -111,7 +123,7 @@ def settle(*, upload: Upload) -> Upload:
     if upload.dump_id is None and upload.offset == upload.length:
         with _locked(upload):
             _finish_if_complete(upload)
-    elif upload.dump_id is None and not upload.part.exists():
+    elif not upload.part.exists() and (upload.dump is None or upload.dump.trashed_at is not None):
         raise _gone(upload)
     return upload
 
@@ -158,6 +170,8 @@ def _pieces(body: Body, left: int) -> Iterator[bytes]:
 
 def _write(file: FileIO, piece: bytes) -> None:
     """Write at once, so that a full disk is noticed before the bytes count as received."""
+    if disk().room_bytes < len(piece):
+        raise OSError(errno.ENOSPC, "what must stay free is reached")
     rest = memoryview(piece)
     while rest:
         rest = rest[file.write(rest) :]
@@ -209,10 +223,24 @@ def finish(*, upload: Upload) -> Dump:
             return _adopt(upload, arrived, digest)
         except IntegrityError:  # the same file arrived twice at once
             known = Dump.objects.get(team_id=upload.team_id, sha256=digest)
-    Upload.objects.filter(pk=upload.pk).update(dump=known)
+    _give_back(upload, arrived, known)
     upload.dump = known
     _discard(upload)
     return known
+
+
+def _give_back(upload: Upload, arrived: Path, known: Dump) -> None:
+    """The file is there already: out of the trash with it, and where only its analysis was kept, it is kept again."""
+    with transaction.atomic():
+        row = Dump.objects.select_for_update().get(pk=known.pk)
+        restore(request=on_behalf_of(upload.user), dump=row, detail="uploaded again")
+        if row.original_removed_at is not None:
+            Dump.objects.filter(pk=row.pk).update(original_removed_at=None, kept_since=timezone.now())
+            row.directory.mkdir(parents=True, exist_ok=True)
+            arrived.replace(row.original)
+            _sync(row.directory)
+            transaction.on_commit(lambda: quotas.measure(row))
+        Upload.objects.filter(pk=upload.pk).update(dump=row)
 
 
 def _adopt(upload: Upload, arrived: Path, digest: str) -> Dump:
@@ -220,7 +248,7 @@ def _adopt(upload: Upload, arrived: Path, digest: str) -> Dump:
         dump = Dump.objects.create(
             id=upload.pk, team_id=upload.team_id, name=upload.original_name[:200], original_name=upload.original_name,
             sha256=digest, size_bytes=upload.length, format=upload.format, uploaded_by_id=upload.user_id,
-            service=upload.service, build=upload.build, environment=upload.environment,
+            service=upload.service, build=upload.build, environment=upload.environment, stored_bytes=upload.length,
         )  # fmt: skip
         dump.directory.mkdir(parents=True, exist_ok=True)
         arrived.replace(dump.original)

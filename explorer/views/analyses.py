@@ -1,4 +1,4 @@
-"""Acts on a dump: run its analysis again, cancel it, delete the dump."""
+"""Acts on a dump: run its analysis again, cancel it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from django.shortcuts import redirect
 from django.urls import path
 from django.views.decorators.http import require_POST
 
-from analysis.index import DataClass
 from explorer.access import dump_for
-from explorer.models import AuditEntry, IllegalTransition
+from explorer.models import IllegalTransition
 from explorer.services import analyses
-from explorer.services.audit import write_down
 
 
 @require_POST
 def rerun(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     dump = dump_for(request, dump_id, to="analyse")
-    analyses.rerun(dump=dump)
+    try:
+        analyses.rerun(dump=dump)
+    except analyses.OriginalGone as gone:
+        messages.error(request, str(gone))
     return redirect(dump)
 
 
@@ -35,17 +36,7 @@ def cancel(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     return redirect(dump)
 
 
-@require_POST
-def delete(request: HttpRequest, dump_id: UUID) -> HttpResponse:
-    dump = dump_for(request, dump_id, to="delete")
-    write_down(request, AuditEntry.Action.DELETE_DUMP, dump=dump, data_class=DataClass.D4_RAW)
-    analyses.delete_dump(dump=dump)
-    messages.success(request, f"{dump.name} and everything made from it was deleted.")
-    return redirect("archive")
-
-
 urlpatterns = [
     path("dumps/<uuid:dump_id>/analyse", rerun, name="dump-rerun"),
     path("dumps/<uuid:dump_id>/cancel", cancel, name="dump-cancel"),
-    path("dumps/<uuid:dump_id>/delete", delete, name="dump-delete"),
 ]

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from explorer import archive_list
 from explorer.exports import export_response
 from explorer.pages.tables import Query, Table
-from explorer.queries import dumps_visible_to, teams_for_upload, teams_of
+from explorer.queries import dumps_visible_to, teams_for_upload, teams_of, teams_with_trash
 
 _STATE_LABELS = {"": "All", "open": "Under way", "done": "Done", "failed": "Failed"}
 
@@ -27,6 +27,7 @@ def archive(request: HttpRequest) -> HttpResponseBase:
         "teams": teams,
         "team_names": ", ".join(team.name for team in teams),
         "may_upload": teams_for_upload(request.user).exists(),
+        "trashes": teams_with_trash(request.user),
         "upload_endpoint": reverse("uploads"),
         "empty": not counts[""],
         "busy": counts["open"] > 0,

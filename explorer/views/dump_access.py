@@ -22,6 +22,7 @@ from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narro
 from explorer.queries import audit_visible_to, members_of
 from explorer.services import originals
 from explorer.services.audit import write_down
+from explorer.services.holds import lift_hold, set_hold
 from explorer.services.plain_text import plain
 from explorer.services.shares import DAYS
 from explorer.value_acts import value_form
@@ -102,9 +103,8 @@ def hold(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     note = plain(request.POST.get("note", ""), 200)
     if len(note) < _SHORTEST_NOTE:
         messages.error(request, f"Say in at least {_SHORTEST_NOTE} letters what the hold is for.")
-    elif dump.held_at is None:
-        write_down(request, AuditEntry.Action.HOLD_DUMP, dump=dump, detail=note)
-        Dump.objects.filter(pk=dump.pk).update(held_at=timezone.now(), hold_note=note)
+    else:
+        set_hold(request=request, dump=dump, note=note)
     return redirect("holds")
 
 
@@ -114,8 +114,7 @@ def lift(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     dump = get_object_or_404(_dumps_for_holds(request), pk=dump_id)
     if not can_lift_hold(viewer_of(request.user)):
         raise PermissionDenied("Auditors lift holds.")
-    write_down(request, AuditEntry.Action.LIFT_HOLD, dump=dump, detail=dump.hold_note)
-    Dump.objects.filter(pk=dump.pk).update(held_at=None, hold_note="")
+    lift_hold(request=request, dump=dump)
     return redirect("holds")
 
 

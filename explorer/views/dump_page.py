@@ -92,7 +92,7 @@ def frame_of(request: HttpRequest, dump: Dump, current: str, index: Index | None
         title=dump.name,
         team=dump.team.name,
         current=current,
-        chips=dump.labels,
+        chips=(*dump.labels, "original deleted") if dump.without_original else dump.labels,
         index=index,
         received=received,
     )

@@ -53,8 +53,8 @@ def overview(request: HttpRequest, dump_id: UUID) -> HttpResponseBase:
     try:
         page = page_of(request, dump, shown, "overview")
     except AnalysisError as error:
-        problem = {**error.as_dict(), "where": "", "remedy": "Analyse the dump again."}
-        return _failed(request, dump, shown, {**problem, "kept": "The dump itself is kept."})
+        problem = {**error.as_dict(), "where": "", "remedy": "" if dump.without_original else "Analyse the dump again."}
+        return _failed(request, dump, shown, problem)
     return _result(request, page, analysis)
 
 
@@ -71,29 +71,28 @@ def _acts(request: HttpRequest, dump: Dump, analysis: Analysis | None) -> dict[s
     return {
         "frame": frame_of(request, dump, "overview", None),
         "dump": dump,
-        "may_analyse": can_analyse(viewer, subject),
+        "may_analyse": can_analyse(viewer, subject) and not dump.without_original,
         "may_delete": can_delete(viewer, subject),
         "open_analysis": analysis if analysis is not None and analysis.is_open else None,
     }
 
 
 def _problem(analysis: Analysis | None) -> dict[str, str]:
-    kept = "The dump itself is kept."
     if analysis is None:
-        return {"what": "This dump has not been analysed yet.", "remedy": "Start an analysis.", "kept": kept}
+        return {"what": "This dump has not been analysed yet.", "remedy": "Start an analysis."}
     if analysis.state == State.CANCELLED:
-        return {"what": "The analysis was cancelled.", "remedy": "Start it again when you want its result.", "kept": kept}
+        return {"what": "The analysis was cancelled.", "remedy": "Start it again when you want its result."}
     return {
         "code": analysis.error_code,
         "what": analysis.error_what or "The analysis failed.",
         "where": analysis.error_where,
         "remedy": analysis.error_remedy,
-        "kept": kept,
     }
 
 
 def _failed(request: HttpRequest, dump: Dump, analysis: Analysis | None, problem: dict[str, str]) -> HttpResponse:
-    return render(request, "dumps/failed.html", {**_acts(request, dump, analysis), "problem": problem})
+    kept = dump.without_original or "The dump itself is kept."
+    return render(request, "dumps/failed.html", {**_acts(request, dump, analysis), "problem": problem, "kept": kept})
 
 
 def _holders(page: DumpPage) -> list[Mapping[str, Any]]:

@@ -19,6 +19,9 @@ from explorer.views.dump_page import DumpPage, with_index
 @with_index("access")
 @raw_act(AuditEntry.Action.ASK_ORIGINAL)
 def ask(request: HttpRequest, page: DumpPage, purpose: Purpose) -> HttpResponse:
+    if page.dump.without_original:
+        messages.error(request, page.dump.without_original)
+        return redirect("dump-access", page.dump.pk)
     originals.ask(request=request, dump=page.dump, purpose=purpose)
     messages.success(request, "Noted. Another protected reader or lead of the team must let you have it.")
     return redirect("dump-access", page.dump.pk)

@@ -21,6 +21,7 @@ from explorer.queries import members_of, open_invitations, teams_managed_by, tea
 from explorer.services import teams
 from explorer.services.audit import write_down
 from explorer.services.plain_text import plain
+from explorer.services.quotas import usage_of
 from explorer.viewers import viewer_of
 
 
@@ -43,6 +44,10 @@ def team_list(request: HttpRequest) -> HttpResponse:
             "lent": team.lent.filter(expires_at__gt=timezone.now()).select_related("user", "granted_by"),
             "may_ask": administers and team.pk not in viewer.roles,
             "is_member": team.pk in viewer.roles,
+            "usage": usage_of(team),
+            "quota_gigabytes": team.quota_bytes // 10**9 if team.quota_bytes else None,
+            "may_set_quota": permissions.can_set_quota(viewer),
+            "may_use_trash": permissions.can_use_trash(viewer, team.pk),
         }
         for team in (teams_of(request.user) | teams_managed_by(request.user)).distinct()
     ]

@@ -96,6 +96,8 @@ class TusView(View):
         except UploadRefused as refusal:
             document = {"what": refusal.what, "where": refusal.where, "remedy": refusal.remedy}
             response = JsonResponse(document, status=refusal.status)
+            if refusal.retry_seconds:
+                response["Retry-After"] = str(refusal.retry_seconds)
         except OperationalError:
             response = JsonResponse(_BUSY, status=503)
             response["Retry-After"] = "5"

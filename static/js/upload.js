@@ -68,6 +68,7 @@
         onAfterResponse: (request, response) => {
           this.link = response.getHeader("Dump-Location") || this.link;
         },
+        onShouldRetry: (error) => worthAnotherTry(error.originalResponse),
         onError: (error) => this.failed(error),
         onSuccess: () => this.done(),
       });
@@ -150,6 +151,12 @@
       this.told.append(element("a", { href: this.link, textContent: "Open the dump" }));
       if (alone) window.location.assign(this.link);
     }
+  }
+
+  // What the server refuses for a reason (no room, too many, no dump) stays refused; a lock passes, and so does a broken server.
+  function worthAnotherTry(response) {
+    const status = response ? response.getStatus() : 0;
+    return !status || status === 409 || status === 423 || (status >= 500 && status !== 507);
   }
 
   function reasonIn(body) {

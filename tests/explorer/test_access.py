@@ -34,7 +34,7 @@ from explorer.models import (
     User,
 )
 from explorer.models.team import keyed_hash
-from explorer.queries import dumps_visible_to, teams_for_upload
+from explorer.queries import dumps_visible_to, teams_for_upload, trash_visible_to
 from explorer.services.invitations import invite
 from explorer.services.uploads import Labels, create_upload
 from explorer.viewers import subject_of, viewer_of
@@ -202,6 +202,13 @@ TABLE: dict[str, Line] = {
     "share-end": ACT,
     "share-open": Line({"GET": ABSENT}, *[{"GET": ABSENT}] * 4),
     "share": Line({"GET": ABSENT}, *[{"GET": ABSENT}] * 4),
+    "trash": Line({}, {"GET": 200}, {"GET": 200}, {"GET": FORBIDDEN}, {"GET": ABSENT}, protected={"GET": FORBIDDEN}),
+    "trash-empty": LEADS_OF_THE_DUMP,
+    "trash-restore": posted(302, 302, ABSENT, protected=ABSENT),
+    "trash-purge": posted(302, FORBIDDEN, ABSENT, protected=ABSENT),
+    "team-keeping": LEADS,
+    "team-quota": posted(FORBIDDEN, FORBIDDEN, FORBIDDEN, administrator=302),
+    "team-remove": posted(FORBIDDEN, FORBIDDEN, FORBIDDEN, administrator=302),
     "holds": Line({}, *[{"GET": FORBIDDEN}] * 4, auditor={"GET": 200}, administrator={"GET": 200}),
     "hold-set": posted(FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, auditor=302, administrator=302),
     "hold-lift": posted(FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, auditor=302, administrator=FORBIDDEN),
@@ -210,8 +217,9 @@ TABLE: dict[str, Line] = {
     "upload-one": OWN_UPLOAD,
 }  # fmt: skip
 ADDRESSES: list[URLPattern] = list(get_resolver().url_patterns)
-#: What deletes files comes last: only rows come back after a request.
-OF_DUMPS = sorted((p for p in ADDRESSES if "dump_id" in p.pattern.converters), key=lambda p: p.name == "dump-delete")
+OF_DUMPS = [p for p in ADDRESSES if "dump_id" in p.pattern.converters]
+#: Those of dumps in the trash; all others are for dumps that are not.
+OF_THE_TRASH = ("trash-restore", "trash-purge")
 EXEMPT = {
     "account_login", "account_logout", "mfa_authenticate", "account_inactive",
     "openid_connect_login", "openid_connect_callback", "socialaccount_login_cancelled",
@@ -232,6 +240,8 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
     token, secret = ApiToken.issue(bob, "x", may_upload=True, may_read=True)
     return {
         "dump_id": dump.pk,
+        "trashed_id": trashed_dump(team, bob).pk,
+        "others_trashed": trashed_dump(other_team, mallory).pk,
         "upload_id": upload.pk,
         "token_id": token.pk,
         "token": secret,
@@ -264,7 +274,13 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
     }
 
 
+def trashed_dump(team: Team, user: User) -> Dump:
+    return analysed_dump(team, user, "trashed.dmp", trashed_at=timezone.now(), trashed_by=user)
+
+
 def address_of(pattern: URLPattern, world: dict[str, object]) -> str:
+    if pattern.name in OF_THE_TRASH:
+        world = {**world, "dump_id": world["trashed_id"]}
     return reverse(pattern.name, kwargs={name: world[name] for name in pattern.pattern.converters})
 
 
@@ -319,7 +335,7 @@ def answer(pattern: URLPattern, principal: str, method: str, world: dict[str, ob
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_table(part: int, world: dict[str, object], goals: Goals) -> None:
     """Every address by every method for everybody."""
-    patterns = sorted(ADDRESSES, key=lambda p: p.name == "dump-delete")[part::PARTS]
+    patterns = ADDRESSES[part::PARTS]
     cells = [(pattern, who, method) for pattern in patterns for who in PRINCIPALS for method in METHODS]
     wrong = {}
     for pattern, who, method in cells:
@@ -336,7 +352,7 @@ def ways_of(pattern: URLPattern) -> list[tuple[str, str]]:
     return [(principal, method) for principal in PRINCIPALS]
 
 
-STATES = ("another team's", "deleted", "held", "narrowed", "open to everybody")
+STATES = ("another team's", "deleted", "trashed", "held", "narrowed", "open to everybody")
 
 
 def expected_in(state: str, pattern: URLPattern, who: str, method: str) -> object:
@@ -346,13 +362,15 @@ def expected_in(state: str, pattern: URLPattern, who: str, method: str) -> objec
     comes_in = who not in ("anonymous", "guest") and not (who == "token" and method != "GET")
     if state == "deleted" and comes_in and (not of_the_server or who in ("auditor", "administrator")):
         return ABSENT
+    if state == "trashed" and comes_in and not of_the_server and name not in OF_THE_TRASH:
+        return ABSENT
     if state == "another team's" and comes_in and not of_the_server:
         return None if who == "stranger" else ABSENT  # mallory leads that team; what the table says of alice
-    if state == "held" and name == "dump-delete" and said == 302:
+    if state == "held" and name in ("dump-delete", "trash-purge") and said == 302:
         return FORBIDDEN
     if state == "narrowed" and who in ("viewer", "protected") and not of_the_server:
         return ABSENT
-    if state == "open to everybody" and said == ABSENT and name != "dump-native-thread":
+    if state == "open to everybody" and said == ABSENT and name not in ("dump-native-thread", *OF_THE_TRASH):
         if name.startswith("dump-query-"):
             return None  # of the team, not of the dump
         return 200 if method == "GET" and name not in NOT_BY_TOKEN else FORBIDDEN
@@ -361,10 +379,14 @@ def expected_in(state: str, pattern: URLPattern, who: str, method: str) -> objec
 
 @pytest.mark.parametrize("state", STATES)
 def test_the_table_of_other_dumps(state: str, world: dict[str, object], goals: Goals) -> None:
-    """The same for a dump of another team, one that is gone, one with a hold, one for bob and leads only, and in an open
-    archive."""
-    if state in ("another team's", "deleted"):
-        world = {**world, "dump_id": world["others_dump"] if state == "another team's" else uuid.uuid4()}
+    """The same for a dump of another team, one that is gone, one in the trash, one with a hold, one for bob and leads only,
+    and in an open archive."""
+    if state == "another team's":
+        world = {**world, "dump_id": world["others_dump"], "trashed_id": world["others_trashed"]}
+    elif state == "deleted":
+        world = {**world, "dump_id": uuid.uuid4(), "trashed_id": uuid.uuid4()}
+    elif state == "trashed":
+        Dump.objects.update(trashed_at=timezone.now(), trashed_by=User.objects.get(username="bob"))
     elif state == "held":
         Dump.objects.update(held_at=timezone.now())
     elif state == "narrowed":
@@ -392,12 +414,12 @@ def test_a_stranger_cannot_tell_a_dump_from_none(mallory: User, world: dict[str,
     for pattern in (one for one in OF_DUMPS if not one.name.startswith("hold-")):
         method = "POST" if "POST" in TABLE[pattern.name].lead else "GET"
         there = client.generic(method, address_of(pattern, world))
-        absent = client.generic(method, address_of(pattern, {**world, "dump_id": uuid.uuid4()}))
+        nothing = uuid.uuid4()
+        absent = client.generic(method, address_of(pattern, {**world, "dump_id": nothing, "trashed_id": nothing}))
         assert there.status_code == absent.status_code == 404, pattern.name
-        assert there.content.replace(str(world["dump_id"]).encode(), b"") == absent.content.replace(
-            absent.request["PATH_INFO"].split("/")[2].encode(), b""
-        )
-    assert Dump.objects.count() == 2
+        wholes = [one.content.replace(one.request["PATH_INFO"].split("/")[2].encode(), b"") for one in (there, absent)]
+        assert wholes[0] == wholes[1]
+    assert Dump.objects.count() == 4
 
 
 def test_an_analyst_deletes_only_own_dumps(team, alice: User, bob: User) -> None:
@@ -407,8 +429,7 @@ def test_an_analyst_deletes_only_own_dumps(team, alice: User, bob: User) -> None
     assert client.post(reverse("dump-delete", args=[dump.pk])).status_code == 403
     client.force_login(alice)
     assert client.post(reverse("dump-delete", args=[dump.pk])).status_code == 302
-    assert not Dump.objects.exists()
-    assert not dump.directory.exists()
+    assert Dump.objects.get().trashed_at is not None
 
 
 def test_a_one_time_password_opens_only_its_page(bob: User, world: dict[str, object]) -> None:
@@ -422,7 +443,7 @@ def test_a_one_time_password_opens_only_its_page(bob: User, world: dict[str, obj
                 assert (response.status_code, response["Location"]) == (302, reverse("password-change")), pattern.name
             else:
                 assert response.status_code in (200, 302, 405)
-    assert (Upload.objects.count(), Dump.objects.count()) == (1, 2)
+    assert (Upload.objects.count(), Dump.objects.count()) == (1, 4)
 
 
 def test_an_analyst_deletes_only_own_pdbs(team, alice: User, bob: User, world: dict[str, object]) -> None:
@@ -436,6 +457,7 @@ def test_an_analyst_deletes_only_own_pdbs(team, alice: User, bob: User, world: d
     assert not SymbolFile.objects.exists()
 
 
+trashers = st.none() | st.integers(0, 2)
 memberships = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from(Role)), max_size=9)
 
 
@@ -443,14 +465,16 @@ class RulesAgree(TestCase):
     """What one dump's rule says is what lists show."""
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(rows=memberships, owners=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=4))
+    @given(rows=memberships, owners=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), trashers), max_size=4))
     def test_on_any_memberships(self, rows: list, owners: list) -> None:
         people = [User.objects.create(username=f"p{n}") for n in range(3)]
         teams = [Team.objects.create(name=f"t{n}") for n in range(3)]
         for person, team, role in {(person, team): (person, team, role) for person, team, role in rows}.values():
             Membership.objects.create(user=people[person], team=teams[team], role=role)
-        for number, (team, person) in enumerate(owners):
+        for number, (team, person, trasher) in enumerate(owners):
             fields = {"name": "d", "original_name": "d", "sha256": str(number), "size_bytes": 1}
+            if trasher is not None:
+                fields |= {"trashed_at": timezone.now(), "trashed_by": people[trasher]}
             Dump.objects.create(team=teams[team], uploaded_by=people[person], **fields)
         for person in people:
             viewer = viewer_of(person)
@@ -461,6 +485,7 @@ class RulesAgree(TestCase):
                 seen = permissions.can_view(viewer, subject)
                 assert seen == (dump in visible)
                 assert seen or not (permissions.can_analyse(viewer, subject) or permissions.can_delete(viewer, subject))
+                assert permissions.can_restore(viewer, subject) == trash_visible_to(person).filter(pk=dump.pk).exists()
             for team in teams:
                 assert permissions.can_upload(viewer, team.pk) == teams_for_upload(person).filter(pk=team.pk).exists()
                 assert permissions.can_upload(viewer, team.pk) or not permissions.can_manage_members(viewer, team.pk)

@@ -14,6 +14,8 @@ from django.db import connection
 from analysis.sandbox.confine import REQUIRED
 from explorer.models import Analysis, State
 from explorer.services import analyses
+from explorer.services.audit import by_the_server
+from explorer.services.removal import purge
 from tests.explorer.waiting_analyses import again, expire, is_running, received, wait_for_pid
 
 
@@ -170,7 +172,7 @@ def test_deleting_a_dump_stops_its_analysis(analysis: Analysis, engine, tmp_path
     worker.start()
     pid = wait_for_pid(marker)
     directory = analysis.dump.directory
-    analyses.delete_dump(dump=analysis.dump)
+    purge(request=by_the_server(), dump=analysis.dump)
     worker.join(timeout=15)
     assert not is_running(pid)
     assert not directory.exists()

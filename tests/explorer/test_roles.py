@@ -108,7 +108,7 @@ def test_a_hold_keeps_everybody_from_deleting(dump: Dump, alice: User, oscar: Us
     assert signed_in(ada).post(lift).status_code == 403
     signed_in(oscar).post(lift)
     assert signed_in(alice).post(reverse("dump-delete", args=[dump.pk])).status_code == 302
-    assert not Dump.objects.exists()
+    assert Dump.objects.get().trashed_at is not None
 
 
 def test_an_analyst_takes_back_an_upload_of_the_last_day(team: Team, bob: User) -> None:

@@ -17,6 +17,9 @@ from django.utils import timezone
 
 from explorer.models import Analysis, Dump, State, Upload, User
 from explorer.services import uploads
+from explorer.services.audit import by_the_server
+from explorer.services.removal import purge
+from explorer.services.trash import move_to_trash
 from explorer.services.uploads import Labels, UploadRefused, append, create_upload, expire_uploads
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.tus_client import Tus
@@ -272,9 +275,9 @@ def test_an_upload_whose_dump_was_deleted_must_start_again(tus: Tus) -> None:
     content = core_bytes()
     address = tus.new(len(content))
     tus.patch(address, 0, content)
-    from explorer.services.analyses import delete_dump
-
-    delete_dump(dump=Dump.objects.get())
+    move_to_trash(request=by_the_server(), dump=Dump.objects.get())
+    assert tus.head(address).status_code == 410
+    purge(request=by_the_server(), dump=Dump.objects.get())
     assert tus.head(address).status_code == 404
     assert expire_uploads() == 0
     assert not Dump.objects.exists()

@@ -1,4 +1,4 @@
-"""``manage.py doctor``: whether this system keeps the reader of dumps behind all its walls."""
+"""``manage.py doctor``: whether this system keeps the reader of dumps behind all its walls, and has room on its disk."""
 
 from __future__ import annotations
 
@@ -6,13 +6,30 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from explorer.services.disk import disk
 from explorer.services.engine import attempts_from_inside
 
 
 class Command(BaseCommand):
-    help = "Start the reader as an analysis does, try from inside what a captured one would, and say which walls are missing."
+    help = (
+        "Start the reader as an analysis does, try from inside what a captured one would, and say which walls are missing; "
+        "say how full the disk is."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        has_room = self._disk()
+        self._walls()
+        if not has_room:
+            raise CommandError("The disk is too full: delete dumps and empty the trash of teams, or add disk.")
+
+    def _disk(self) -> bool:
+        found = disk()
+        problem = "" if found.takes_uploads and found.room_bytes else ": new uploads are refused"
+        said = f"{found}{problem}"
+        self.stdout.write(f"  {'disk of the data directory':<52} {self.style.ERROR(said) if problem else said}")
+        return not problem
+
+    def _walls(self) -> None:
         walls = attempts = problems = 0
         for found in attempts_from_inside():
             problem = found.get("missing") or found.get("problem") or ""

@@ -6,10 +6,9 @@ import argparse
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.http import HttpRequest
 
 from explorer.models import AuditEntry, ServerRole, User
-from explorer.services.audit import write_down
+from explorer.services.audit import by_the_operator, write_down
 
 
 class Command(BaseCommand):
@@ -24,11 +23,8 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is nobody of the name {options['name']}.")
         role = ServerRole("" if options["role"] == "none" else options["role"])
-        # Whoever runs commands on the machine is nobody of the server's.
-        operator = HttpRequest()
-        operator.user = User(username="operator of the machine")
         detail = f"{user}: {user.server_role or 'none'} to {role or 'none'} on the server"
-        write_down(operator, AuditEntry.Action.CHANGE_ROLE, detail=detail)
+        write_down(by_the_operator(), AuditEntry.Action.CHANGE_ROLE, detail=detail)
         user.server_role = role
         user.save(update_fields=["server_role"])
         self.stdout.write(f"{user}: {role.label.lower()}")

@@ -1,0 +1,165 @@
+"""The one gate through which dumps go: rows and files, whoever or whatever removes them.
+
+A hold beats them all: a person who deletes, the trash, the days a team keeps dumps, the end of a team or of an account. Services
+ask ``unheld``; whatever else deletes rows (a cascade, a queryset) meets the guards below, which Django calls for every row.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.signals import post_delete, pre_delete
+from django.dispatch import receiver
+from django.http import HttpRequest
+from django.utils import timezone
+
+from analysis.index import DataClass
+from explorer.models import AuditEntry, Dump, Held, Membership, Role, Team, Upload, User
+from explorer.models.analysis import OPEN_STATES
+from explorer.pages.opened import forget
+from explorer.services.audit import write_down
+from explorer.services.quotas import measure
+
+_INDEXES = "index-"
+#: Says that the directory of a dump is to go; written before its row is deleted.
+DELETED = "deleted"
+SET_ASIDE = "removed-"
+
+
+@contextmanager
+def unheld(dump_id: UUID) -> Iterator[Dump]:
+    """A dump while its row is locked, so that no hold can be set before what is done to it is done. Raises Held, and
+    Dump.DoesNotExist when it is gone meanwhile."""
+    with transaction.atomic():
+        dump = Dump.objects.select_for_update().get(pk=dump_id)
+        _require_no_hold(dump)
+        yield dump
+
+
+def _require_no_hold(dump: Dump) -> None:
+    if dump.held_at is not None:
+        raise Held(f"A hold is on {dump.name}: it stays until an auditor lifts the hold.")
+
+
+def purge(*, request: HttpRequest, dump: Dump, detail: str = "") -> None:
+    """Remove a dump for good: rows first, so that no page leads to missing files, then everything on disk. Raises Held."""
+    with unheld(dump.pk) as row:
+        write_down(request, AuditEntry.Action.DELETE_DUMP, dump=row, detail=detail, data_class=DataClass.D4_RAW)
+        row.delete()
+
+
+def remove_original(*, request: HttpRequest, dump: Dump, detail: str) -> bool:
+    """Remove the file of a dump and all that was made from it but indexes, which pages go on to read; False while an analysis
+    needs it. Raises Held."""
+    with unheld(dump.pk) as row:
+        if row.analyses.filter(state__in=OPEN_STATES).exists():
+            return False
+        write_down(request, AuditEntry.Action.DELETE_ORIGINAL, dump=row, detail=detail, data_class=DataClass.D4_RAW)
+        Dump.objects.filter(pk=row.pk).update(original_removed_at=timezone.now())
+        with _set_aside(file for file in _files_of(row) if not file.name.startswith(_INDEXES)) as files:
+            transaction.on_commit(partial(remove, files))
+            transaction.on_commit(partial(measure, row))
+    return True
+
+
+def remove_team(*, request: HttpRequest, team: Team) -> None:
+    """Remove a team with all it has. Raises Held, with nothing removed, while a hold is on one of its dumps."""
+    with transaction.atomic():
+        locked = Team.objects.select_for_update().get(pk=team.pk)
+        for dump in Dump.objects.filter(team=locked):
+            purge(request=request, dump=dump, detail="with its team")
+        write_down(request, AuditEntry.Action.REMOVE_TEAM, team=locked, detail=locked.name)
+        locked.delete()
+        transaction.on_commit(partial(remove, [Path(settings.DATA_DIR) / "symbols" / str(team.pk)]))
+
+
+def remove_account(*, request: HttpRequest, user: User) -> None:
+    """Remove a person's account. Their dumps stay with the team, without their name. Raises Held while a hold is on one of
+    those, ValueError for the last lead of a team."""
+    with transaction.atomic():
+        led = Team.objects.select_for_update().filter(memberships__user=user, memberships__role=Role.LEAD)
+        for team in led:
+            if not Membership.objects.filter(team=team, role=Role.LEAD).exclude(user=user).exists():
+                raise ValueError(f"{user} is the last lead of {team}: make somebody else lead first.")
+        write_down(request, AuditEntry.Action.REMOVE_ACCOUNT, detail=user.get_username())
+        user.delete()
+
+
+@receiver(pre_delete, sender=Dump, dispatch_uid="dumps go by the gate")
+def _before_a_dump_goes(instance: Dump, **_: Any) -> None:
+    """Whatever deletes the row: not while a hold is on it, and its files go once it is gone."""
+    dump = Dump.objects.select_for_update().filter(pk=instance.pk).first()
+    if dump is not None:
+        _require_no_hold(dump)
+        with suppress(OSError):  # a full disk, or no directory, is no reason to keep it
+            (dump.directory / DELETED).touch()
+        traces = [*_scratch_of(dump), dump.directory]
+        transaction.on_commit(partial(remove, traces))
+        transaction.on_commit(forget)
+
+
+@receiver(pre_delete, sender=User, dispatch_uid="accounts go by the gate")
+def _before_an_account_goes(instance: User, **_: Any) -> None:
+    """Who uploaded a dump under a hold stays on record. A dump narrowed to this person alone stays with the leads: with nobody
+    named the whole team would see it."""
+    held = Dump.objects.select_for_update().filter(uploaded_by=instance).exclude(held_at=None).first()
+    if held is not None:
+        raise Held(f"A hold is on {held.name}, which {instance} uploaded: the account stays until an auditor lifts the hold.")
+    for dump in Dump.objects.filter(only_people=instance):
+        if dump.only_people.count() == 1:
+            dump.only_people.add(_lead_beside(dump.team_id, instance))
+
+
+def _lead_beside(team_id: UUID, user: User) -> User:
+    other = Membership.objects.select_related("user").filter(team_id=team_id, role=Role.LEAD).exclude(user=user).first()
+    if other is None:
+        raise ValueError("A team needs a lead; make somebody else lead first.")
+    return other.user
+
+
+@receiver(post_delete, sender=Upload, dispatch_uid="bytes that arrived go with their upload")
+def _after_an_upload_went(instance: Upload, **_: Any) -> None:
+    transaction.on_commit(partial(remove, [instance.part]))
+
+
+def _files_of(dump: Dump) -> list[Path]:
+    return list(dump.directory.iterdir()) if dump.directory.exists() else []
+
+
+def _scratch_of(dump: Dump) -> list[Path]:
+    """What analyses that are under way have written so far."""
+    scratch = Path(settings.SCRATCH_DIR)
+    return [path for analysis_id in dump.analyses.values_list("pk", flat=True) for path in scratch.glob(f"{analysis_id}-*")]
+
+
+@contextmanager
+def _set_aside(files: Iterable[Path]) -> Iterator[list[Path]]:
+    """Files renamed, at once and all of them or none: what was set aside is gone for every page, and waits to be removed."""
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for file in files:
+            aside = file if file.name.startswith(SET_ASIDE) else file.with_name(f"{SET_ASIDE}{file.name}")
+            file.rename(aside)
+            moved.append((file, aside))
+        yield [aside for _, aside in moved]
+    except BaseException:
+        for file, aside in moved:
+            aside.rename(file)
+        raise
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Files and whole directories, as far as they are there."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
