@@ -209,27 +209,28 @@ def aged(settings):
 
 
 def test_orphans_go_and_nothing_else(team: Team, alice: User, settings, aged, django_capture_on_commit_callbacks) -> None:
-    hours, minutes = 2 * 3600, 30 * 60
+    days, hours, minutes = 15 * 24 * 3600, 2 * 3600, 30 * 60
     dump = analysed_dump(team, alice)
     upload = Upload.objects.create(user=alice, team=team, original_name="x", length=5, expires_at=timezone.now())
     moved = Upload.objects.create(user=alice, team=team, original_name="x", length=5, expires_at=timezone.now())
     running = Analysis.objects.create(dump=dump, state=State.RUNNING, token=uuid4())
-    failed = Analysis.objects.create(dump=dump, state=State.FAILED)
+    failed = Analysis.objects.create(dump=dump, state=State.FAILED, finished_at=timezone.now())
     symbols = SymbolFile.objects.create(team=team, pdb_id="x,1", file_name="x", size_bytes=1)
     store, parts, scratch = settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR
     kept = [
         dump.original, dump.unpacked, dump.directory / "scrubbed.dmp", upload.part, store / str(moved.pk) / "original",
-        scratch / f"{running.pk}-{running.token}" / "index", scratch / "operator's own", store / "lost+found",
-        parts / "README", settings.DATA_DIR / "explorer.sqlite3", settings.DATA_DIR / "worker.log", symbols.original,
+        dump.directory / "deleted", scratch / f"{running.pk}-{running.token}" / "index", store / "lost+found",
+        settings.DATA_DIR / "explorer.sqlite3", settings.DATA_DIR / "worker.log", symbols.original,
         dump.directory / f"index-{running.pk}" / "manifest.json", *dump.directory.glob("index-*/**/*"),
     ]  # fmt: skip
     gone = [
-        store / str(uuid4()) / "original", parts / f"{uuid4()}.part", scratch / f"{running.pk}-{uuid4()}" / "x",
-        scratch / f"{uuid4()}-{uuid4()}" / "x", scratch / "tmpabc" / "x", scratch / "symbols-abc" / "x",
+        store / str(uuid4()) / "original", store / str(uuid4()) / "deleted", parts / f"{uuid4()}.part",
+        scratch / f"{running.pk}-{uuid4()}" / "x", scratch / f"{uuid4()}-{uuid4()}" / "x", scratch / "tmpabc" / "x",
         settings.DATA_DIR / "symbols" / str(uuid4()) / "x" / "original", dump.directory / f"index-{failed.pk}" / "manifest.json",
     ]  # fmt: skip
-    young = [store / str(uuid4()) / "original", parts / f"{uuid4()}.part", scratch / "tmpyoung" / "x"]
-    for files, age in ((kept, hours), (gone, hours), (young, minutes)):
+    young = [parts / f"{uuid4()}.part", scratch / "tmpyoung" / "x"]
+    unnoticed = [store / str(uuid4()) / "original", settings.DATA_DIR / "symbols" / str(uuid4()) / "x" / "original"]
+    for files, age in ((kept, days), (gone, days), (young, minutes), (unnoticed, 24 * hours)):
         for file in files:
             aged(file, age)
             for parent in file.parents:
@@ -238,7 +239,7 @@ def test_orphans_go_and_nothing_else(team: Team, alice: User, settings, aged, dj
                 aged(parent, age)
     with django_capture_on_commit_callbacks(execute=True):
         assert leftovers.sweep() == len(gone)
-    assert [path for path in (*kept, *young) if not path.exists()] == []
+    assert [path for path in (*kept, *young, *unnoticed) if not path.exists()] == []
     assert [path for path in gone if path.exists()] == []
 
 
