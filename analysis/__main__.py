@@ -55,6 +55,8 @@ def main(arguments: list[str], confined: Confined = lambda read, write: None) ->
             return _values(arguments, confined)
         if command == "memory":
             return _memory(arguments, confined)
+        if command == "search":
+            return _search(arguments, confined)
         if command == "warm":
             return _warm()
         if command == "walls":
@@ -249,6 +251,25 @@ def confine_to(read: list[Path], write: list[Path]) -> None:
     kernels = cache_base()
     kernels.mkdir(parents=True, exist_ok=True)
     confine(read, [*write, kernels])
+
+
+def _search(arguments: list[str], confined: Confined) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis search")
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("index", type=Path)
+    parser.add_argument("text", type=Path, help="file with what the strings contain: command lines are seen by others")
+    parser.add_argument("--any-case", action="store_true")
+    parser.add_argument("--out", type=Path, required=True, help="file for the strings: rows of objects, never texts")
+    options = parser.parse_args(arguments[1:])
+    confined([options.dump, options.index, options.text], [options.out.parent])
+    from analysis.dump import Dump
+    from analysis.index.store import open_index
+    from analysis.text_search import find_text
+
+    index, text = open_index(options.index).structure, options.text.read_text()
+    options.out.write_text(json.dumps(find_text(Dump(options.dump), index, text, any_case=options.any_case).as_dict()))
+    _say({"done": True})
+    return 0
 
 
 def _walls(arguments: list[str]) -> int:

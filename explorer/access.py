@@ -20,6 +20,7 @@ _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "analyse": permissions.can_analyse,
     "see_masked": permissions.can_see_masked_values,
     "reveal_values": permissions.can_reveal_values,
+    "search_values": permissions.can_search_values,
     "see_raw": permissions.can_see_raw,
     "take_original": permissions.can_take_original,
     "share": permissions.can_share,

@@ -94,6 +94,11 @@ def can_open_window(viewer: Viewer, subject: Subject) -> bool:
     return _person_is(viewer, subject, _PROTECTED)
 
 
+def can_search_values(viewer: Viewer, subject: Subject) -> bool:
+    """Look for a value (D3): which strings contain a text. An answer tells of values that nobody was shown."""
+    return _person_is(viewer, subject, _PROTECTED)
+
+
 def can_see_raw(viewer: Viewer, subject: Subject) -> bool:
     """Look at raw memory (D4), with a second factor shown just now."""
     return _person_is(viewer, subject, _PROTECTED)

@@ -16,7 +16,15 @@ from django.views.decorators.cache import never_cache
 from analysis.index import DataClass
 from explorer.authentication import asked_from, recently_authenticated, second_factor_age, to_reauthentication
 from explorer.models import AuditEntry, Dump
-from explorer.permissions import Subject, Viewer, can_open_window, can_reveal_values, can_see_masked_values, can_see_raw
+from explorer.permissions import (
+    Subject,
+    Viewer,
+    can_open_window,
+    can_reveal_values,
+    can_search_values,
+    can_see_masked_values,
+    can_see_raw,
+)
 from explorer.services.audit import write_down
 from explorer.services.reveals import WINDOW, PurposeMissing, purpose_of, window_of
 from explorer.viewers import subject_of, viewer_of
@@ -33,6 +41,11 @@ def value_act(action: AuditEntry.Action) -> Callable[[View], View]:
     """A view of a page that shows values (D3) and gets ``purpose``. Without a fresh sign-in the person is led to one first;
     without a reason, back to the page that asked. A denial is written down as ``action`` too."""
     return partial(_act, action, DataClass.D3_VALUE, can_reveal_values, _signed_in_lately)
+
+
+def search_act(action: AuditEntry.Action) -> Callable[[View], View]:
+    """The same for looking for a value, which fewer may do."""
+    return partial(_act, action, DataClass.D3_VALUE, can_search_values, _signed_in_lately)
 
 
 def raw_act(action: AuditEntry.Action) -> Callable[[View], View]:
@@ -78,6 +91,7 @@ def value_form(request: HttpRequest, dump: Dump) -> dict[str, Any]:
         "may_reveal": can_reveal_values(viewer, subject),
         "may_see_masked": can_see_masked_values(viewer, subject),
         "may_see_raw": can_see_raw(viewer, subject),
+        "may_search": can_search_values(viewer, subject),
         "may_open_window": can_open_window(viewer, subject),
         "window_minutes": int(WINDOW.total_seconds() // 60),
         "window_ends": datetime.fromtimestamp(window[0], timezone.get_current_timezone()) if window else None,

@@ -96,3 +96,5 @@ def _warm_strings(offsets: _Array, targets: _Array) -> None:
     strings.find_holders(
         offsets, targets, np.zeros(1, np.uint32), np.zeros(1, np.uint32), kinds, kinds, np.zeros(1, np.uint16), hashes
     )
+    units = np.frombuffer(bytes(4), np.uint16)
+    strings.texts_with(units, places, places, units, units, np.zeros(0, np.bool_))

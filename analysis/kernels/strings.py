@@ -139,3 +139,24 @@ def find_holders(offsets, targets, slots, types, places, elements, ranks, keys):
             keys[count] = (np.uint64(rank - 1) << _HALF) | np.uint64(places[kind] + word)
             count += 1
     return count
+
+
+@kernel
+def texts_with(units, places, lengths, wanted, other, found):
+    """Mark strings that contain ``wanted``, each of whose units may be the one of ``other`` instead.
+
+    units uint16[n] · places int64[strings]: unit with which each text begins, or CUT · lengths int64[strings]: units
+    wanted, other uint16[m], m > 0 · found bool[strings]
+    """
+    count = wanted.size
+    for row in range(places.size):
+        place = places[row]
+        if place == CUT or place < 0 or place + lengths[row] > units.size:
+            continue
+        for start in range(place, place + lengths[row] - count + 1):
+            matched = 0
+            while matched < count and (units[start + matched] == wanted[matched] or units[start + matched] == other[matched]):
+                matched += 1
+            if matched == count:
+                found[row] = True
+                break

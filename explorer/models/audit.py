@@ -40,6 +40,7 @@ class AuditEntry(models.Model):
     class Action(models.TextChoices):
         REVEAL_REGISTERS = "reveal_registers", "looked at registers"
         REVEAL_OBJECT = "reveal_object", "looked at values of an object"
+        SEARCH_VALUES = "search_values", "looked for a value"
         OPEN_WINDOW = "open_window", "opened a window for values"
         VIEW_HEX = "view_hex", "looked at raw memory"
         ASK_ORIGINAL = "ask_original", "asked for the original file"

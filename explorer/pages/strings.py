@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,22 @@ class DuplicateRows:
         field = slot_name(self._index, kind, offset)
         name = self._references.type(kind).text
         return f"{name}{f'.{field}' if field else ''} ({grouped(count)})"
+
+
+def found_rows(objects: Objects, rows: Sequence[int], lengths: Sequence[int]) -> list[Mapping[str, Any]]:
+    """Strings that a search found: where they lie, how long they are, who holds them."""
+    return [_found(objects, row, length) for row, length in zip(rows, lengths, strict=True)]
+
+
+def _found(objects: Objects, row: int, length: int) -> dict[str, Any]:
+    graph = objects.graph
+    referrers = len(graph.referrers(row)) if graph.built else 0
+    first = objects.referrer_rows(row, 0, 1)[0] if referrers else None
+    return {
+        "object": objects.link(row), "characters": length, "referrers": referrers,
+        "held_by": first["object"] if first else None, "field": first["field"] if first else "",
+        "live": graph.built and graph.parent(row) is not None,
+    }  # fmt: skip
 
 
 def length_rows(index: Index) -> list[dict[str, Any]]:

@@ -134,6 +134,13 @@ def read_values(dump: Path, address: int, result: Path) -> None:
     _ask_dump(["values", str(dump), f"{address:x}"], result)
 
 
+def search_texts(dump: Path, index: Path, text: Path, result: Path, *, any_case: bool) -> None:
+    """Find strings that contain what the file ``text`` holds, as JSON in the file ``result``. Raises as ``run_engine``."""
+    if kernel_directory().exists():
+        shutil.copytree(kernel_directory(), result.parent / _KERNELS)
+    _ask_dump(["search", str(dump), str(index), str(text), *(["--any-case"] if any_case else [])], result)
+
+
 def read_memory(dump: Path, address: int, length: int, result: Path) -> None:
     """Read raw memory of a dump, as JSON in the file ``result``. Raises as ``run_engine``."""
     _ask_dump(["memory", str(dump), f"{address:x}", str(length)], result)

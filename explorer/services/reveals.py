@@ -24,7 +24,7 @@ from explorer.pages import numbers
 from explorer.pages.opened import opened
 from explorer.permissions import can_open_window
 from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, write_down
-from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_values
+from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_values, search_texts
 from explorer.services.plain_text import plain
 from explorer.viewers import subject_of, viewer_of
 
@@ -32,7 +32,7 @@ Action = AuditEntry.Action
 WINDOW = timedelta(minutes=60)
 MOST_IN_AN_HOUR = 100
 MOST_BYTES = 4096
-_REVEALS = (Action.REVEAL_REGISTERS, Action.REVEAL_OBJECT, Action.VIEW_HEX)
+_REVEALS = (Action.REVEAL_REGISTERS, Action.REVEAL_OBJECT, Action.SEARCH_VALUES, Action.VIEW_HEX)
 _WINDOWS = "reveal_windows"
 #: Shorter texts would be guessed from their mark.
 _SHORTEST_MARKED = 8
@@ -135,6 +135,36 @@ def reveal_object(*, request: HttpRequest, dump: Dump, address: int, type_name: 
     detail = f"{address:#x} {type_name}"
     dump = _begin(request, dump, "reveal_values", Action.REVEAL_OBJECT, detail, purpose, DataClass.D3_VALUE)
     return _values(dump, address)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStrings:
+    """Rows of objects whose text contains what was looked for, and their lengths; how many there are, how many strings were
+    read, how many are not whole in the dump. ``problem`` says why none could be read."""
+
+    rows: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
+    total: int = 0
+    read: int = 0
+    cut: int = 0
+    problem: str = ""
+
+
+def search_strings(
+    *, request: HttpRequest, dump: Dump, directory: Path, text: str, any_case: bool, purpose: Purpose
+) -> FoundStrings:
+    """Strings that contain ``text``, of the index in ``directory``. What was looked for may be a value: the row says its
+    length alone. Raises as ``_begin``."""
+    detail = f"strings that contain a text of {len(text)} characters"
+    dump = _begin(request, dump, "search_values", Action.SEARCH_VALUES, detail, purpose, DataClass.D3_VALUE)
+
+    def read(path: Path, result: Path) -> None:
+        wanted = result.with_name("wanted")
+        wanted.write_text(text)
+        search_texts(path, directory, wanted, result, any_case=any_case)
+
+    found, problem = _ask_the_dump(dump, read)
+    return FoundStrings(problem=problem) if problem else FoundStrings(**found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,13 @@ from explorer.pages import strings as string_rows
 from explorer.pages.memory import memory_lines
 from explorer.pages.tables import Column, ListedRows, Query, Rows, Table
 from explorer.services.audit import Purpose
-from explorer.services.reveals import MOST_BYTES, masked_object, reveal_object, view_memory
-from explorer.value_acts import raw_act, value_act, value_form
+from explorer.services.reveals import MOST_BYTES, masked_object, reveal_object, search_strings, view_memory
+from explorer.value_acts import raw_act, search_act, value_act, value_form
 from explorer.views.dump_page import DumpPage, with_index
 
 _ADDRESS = re.compile("(0[xX])?[0-9a-fA-F]{1,16}")
 _MOST_DOMINATED, _MOST_BIGGEST = 100, 20
+_SHORTEST_TEXT, _LONGEST_TEXT = 3, 200
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,27 @@ def strings(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     return render(request, "retention/strings.html", {
         "page": page, "frame": page.frame, "strings": facts["strings"], "duplicates": duplicates, "lengths": lengths,
         "figure": string_rows.lengths_bar(listed), "wasted_share": (facts["strings"]["wasted"], facts["strings"]["bytes"]),
+        "search_url": page.frame.url("dump-strings-search"), **value_form(request, page.dump),
+    })  # fmt: skip
+
+
+@require_POST
+@with_index("strings")
+@search_act(AuditEntry.Action.SEARCH_VALUES)
+def strings_search(request: HttpRequest, page: DumpPage, purpose: Purpose) -> HttpResponseBase:
+    """Strings that contain a text: where they lie and who holds them; neither the text nor theirs is on the page."""
+    text = request.POST.get("text", "")
+    if not _SHORTEST_TEXT <= len(text) <= _LONGEST_TEXT:
+        messages.error(request, f"Look for {_SHORTEST_TEXT} to {_LONGEST_TEXT} characters.")
+        return HttpResponseRedirect(page.frame.url("dump-strings"))
+    found = search_strings(
+        request=request, dump=page.dump, directory=page.index.directory, text=text, any_case="any_case" in request.POST,
+        purpose=purpose,
+    )  # fmt: skip
+    rows = string_rows.found_rows(object_rows.Objects(page.index, page.references), found.rows, found.lengths)
+    return render(request, "retention/strings_found.html", {
+        "page": page, "frame": page.frame, "found": found, "rows": rows, "characters": len(text),
+        "strings_url": page.frame.url("dump-strings"),
     })  # fmt: skip
 
 
@@ -272,5 +294,6 @@ urlpatterns = [
     path("dumps/<uuid:dump_id>/memory", memory, name="dump-memory"),
     path("dumps/<uuid:dump_id>/retained", retention, name="dump-retained"),
     path("dumps/<uuid:dump_id>/strings", strings, name="dump-strings"),
+    path("dumps/<uuid:dump_id>/strings/search", strings_search, name="dump-strings-search"),
     path("dumps/<uuid:dump_id>/roots", roots, name="dump-roots"),
 ]

@@ -174,6 +174,7 @@ TABLE: dict[str, Line] = {
     "dump-retained": READ,
     "dump-roots": READ,
     "dump-strings": READ,
+    "dump-strings-search": posted(302, FORBIDDEN, FORBIDDEN, protected=302),
     "dump-compare-choose": READ,
     "dump-compare": READ,
     "dump-query": READ,

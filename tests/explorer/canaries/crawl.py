@@ -14,8 +14,8 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 
 _LINK = re.compile(r'(?:href|hx-get|src|action|data-[a-z-]+)="([^"]*)"')
-#: Addresses of one name with the same parameters, and of one name in all.
-_ALIKE, _OF_A_NAME = 2, 20
+#: Addresses of one name with the same parameters.
+_ALIKE = 2
 #: Leaves the session, or ends it.
 _LEFT_OUT = ("account_logout", "openid_connect_login")
 
@@ -28,8 +28,8 @@ class Crawled:
     answers: dict[str, bytes] = field(default_factory=dict)
 
 
-def crawl(client: Client, *starts: str) -> Crawled:
-    """Visit what ``starts`` lead to."""
+def crawl(client: Client, most: int, *starts: str) -> Crawled:
+    """Visit what ``starts`` lead to, of each name at most so many addresses."""
     found, waiting, known, alike = Crawled(), deque(starts), set(starts), Counter[object]()
     while waiting:
         path = waiting.popleft()
@@ -41,7 +41,7 @@ def crawl(client: Client, *starts: str) -> Crawled:
         links = _LINK.findall(found.answers[path].decode("utf-8", "replace"))
         for link in [*links, response.headers.get("Location", "")]:
             address = urldefrag(urljoin(path, html.unescape(link))).url
-            if address not in known and _wanted(address, alike):
+            if address not in known and _wanted(address, alike, most):
                 known.add(address)
                 waiting.append(address)
     return found
@@ -54,7 +54,7 @@ def sent(response: HttpResponseBase) -> bytes:
     return f"{head}\n{response.cookies.output()}\n\n".encode() + body
 
 
-def _wanted(address: str, alike: Counter[object]) -> bool:
+def _wanted(address: str, alike: Counter[object], most: int) -> bool:
     parts = urlsplit(address)
     if parts.netloc or not parts.path.startswith("/") or parts.path.startswith("/static/"):
         return False
@@ -70,4 +70,4 @@ def _wanted(address: str, alike: Counter[object]) -> bool:
     )
     alike[kind] += 1
     alike[name] += 1
-    return name not in _LEFT_OUT and alike[kind] <= _ALIKE and alike[name] <= _OF_A_NAME
+    return name not in _LEFT_OUT and alike[kind] <= _ALIKE and alike[name] <= most

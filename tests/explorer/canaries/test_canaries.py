@@ -33,6 +33,8 @@ from tests.explorer.test_real_engine import kernels_compiled_before as kernels_c
 from tests.goals import Goals
 
 GOAL = "G14 canaries that stay inside, by what somebody got or what was kept"
+#: Who stands for all that see as much as they do: further is gone from page to page.
+THOROUGHLY = ("viewer", "team lead")
 COMMANDS = (
     "dumpheap -stat", "dumpheap -strings", "dumpheap", "eeheap", "gchandles", "finalizequeue", "clrthreads", "clrstack -all",
     "syncblk", "pe", "help dumpobj",
@@ -96,7 +98,8 @@ def test_nobody_gets_one_by_looking(
         request.getfixturevalue(name)
     sees, client = PRINCIPALS[who]
     caplog.set_level(logging.INFO)
-    found = crawl(client(stored), "/", *starts(stored, open_index(planted.index)))
+    most = 12 if who in THOROUGHLY else 2
+    found = crawl(client(stored), most, "/", *starts(stored, open_index(planted.index)))
     wrong = {path: places for path, body in found.answers.items() if (places := leaked(planted, body, sees))}
     everything = b"".join(found.answers.values())
     goals.count(GOAL, len(planted.planted.canaries) - len(planted.planted.scanner.find(everything)) * bool(wrong),
