@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -177,15 +178,21 @@ def drop_anchor() -> Anchor | None:
     known = anchors_in(anchor_file())
     if known and known[-1] == anchor:
         return None
+    line = json.dumps({"at": timezone.now().isoformat(), "sequence": anchor.sequence, "digest": anchor.digest})
+    cut_off = anchor_file().exists() and not anchor_file().read_bytes().endswith(b"\n")  # by a full disk or a kill
     with anchor_file().open("a") as file:
-        file.write(json.dumps({"at": timezone.now().isoformat(), "sequence": anchor.sequence, "digest": anchor.digest}) + "\n")
+        file.write("\n" * cut_off + line + "\n")
     log.warning("audit_anchor", sequence=anchor.sequence, digest=anchor.digest)
     return anchor
 
 
 def anchors_in(file: Path) -> list[Anchor]:
-    """Those of a file, oldest first."""
+    """Those of a file, oldest first; a line that was cut off while it was written is passed over."""
     if not file.exists():
         return []
-    rows = map(json.loads, file.read_text().splitlines())
-    return [Anchor(int(row["sequence"]), str(row["digest"])) for row in rows]
+    found = []
+    for line in file.read_text().splitlines():
+        with suppress(ValueError, LookupError, TypeError):
+            row = json.loads(line)
+            found.append(Anchor(int(row["sequence"]), str(row["digest"])))
+    return found

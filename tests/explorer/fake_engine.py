@@ -68,6 +68,14 @@ def hang(out: Path, marker: str = "") -> int:
     return 0
 
 
+def told(out: Path, directory: str) -> int:
+    """What the file ``behaviour`` in the directory says; that it began stands in ``started``."""
+    began = Path(directory) / "started.new"
+    began.write_text(str(os.getpid()))
+    began.rename(Path(directory) / "started")
+    return globals()[(Path(directory) / "behaviour").read_text()](out)
+
+
 def out_of_memory(out: Path) -> int:
     hoard = [bytearray(64 << 20) for _ in range(10_000)]
     return len(hoard)

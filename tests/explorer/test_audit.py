@@ -122,6 +122,16 @@ def test_without_its_anchor_a_cut_tail_is_not_seen(alice: User) -> None:
     assert list(faults()) == []
 
 
+def test_an_anchor_that_was_cut_off_hides_no_other(alice: User) -> None:
+    _rows(1, alice)
+    drop_anchor()
+    with anchor_file().open("a") as file:
+        file.write('{"at": "2026-')
+    _rows(1, alice)
+    drop_anchor()
+    assert [anchor.sequence for anchor in anchors_in(anchor_file())] == [1, 2]
+
+
 def test_anchors_are_dropped_when_there_is_something_new(alice: User) -> None:
     assert drop_anchor() is None
     _rows(2, alice)

@@ -18,8 +18,9 @@ from explorer.models import Analysis, Team, User
 from explorer.services.teams import first_administrator
 from explorer.services.uploads import Labels, append, create_upload
 from tests.explorer.elf_cores import core_bytes
-first_administrator()
-for seed in range({count}):
+if not User.objects.exists():
+    first_administrator()
+for seed in range({first}, {first} + {count}):
     content = core_bytes(seed=seed)
     upload = create_upload(user=User.objects.get(), team=Team.objects.get(), name="x", length=len(content), labels=Labels())
     append(upload=upload, offset=0, body=io.BytesIO(content), length=len(content))
@@ -46,7 +47,7 @@ def test_a_worker_killed_in_any_stage_loses_nothing(tmp_path: Path) -> None:
     environment = clean_environment(tmp_path / "data", EXPLORER_LEASE_SECONDS="1", EXPLORER_FREE_DISK_BYTES="1000000")
     migrate(environment)
     setup = "import django, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'explorer.settings'; django.setup()\n"
-    made = run_python(MAKE_DUMP.format(count=len(STAGES)), environment).split()
+    made = run_python(MAKE_DUMP.format(count=len(STAGES), first=0), environment).split()
     for analysis, stage in zip(made, STAGES, strict=True):
         marker = tmp_path / f"killed-in-{stage}"
         environment["EXPLORER_ENGINE_COMMAND"] = engine_command("slow", stage, str(marker))
