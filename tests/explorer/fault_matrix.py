@@ -33,7 +33,7 @@ from explorer import tasks
 from explorer.celery import app
 from explorer.models import Analysis, ApiToken, AuditEntry, Dump, Role, ShareLink, State, Team, Upload, User
 from explorer.models.analysis import OPEN_STATES
-from explorer.services import analyses, audit, leftovers, uploads
+from explorer.services import analyses, audit, leftovers, removal, trash, uploads
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.faults import BROKER, FAULTS, POINTS, Point, arm, in_engine
 from tests.explorer.tus_client import BODY
@@ -159,13 +159,29 @@ def prepare(scenario: str, data: Path) -> None:
         assert Analysis.objects.get().state == State.DONE
         if scenario == "anchor":
             assert share()
+        elif scenario in ("delete", "restore"):
+            trash.move_to_trash(request=audit.by_the_server(), dump=Dump.objects.get())
+
+
+def _empty_trash() -> None:
+    trash.empty(request=audit.by_the_server(), team=Team.objects.get())
+
+
+def _restore() -> None:
+    trash.restore(request=audit.by_the_server(), dump=Dump.objects.get())
+
+
+def _remove_original() -> None:
+    if Dump.objects.filter(original_removed_at=None).exists():
+        removal.remove_original(request=audit.by_the_server(), dump=Dump.objects.get(), detail="its days are over")
 
 
 def act(scenario: str, data: Path) -> None:
     """What the fault comes into."""
     acts: dict[str, Callable[[], object]] = {
         "upload": lambda: Sender(data, _CONTENT).send(2), "analysis": consume, "archive": consume, "lost": analyses.reap,
-        "share": share, "anchor": audit.drop_anchor, "delete": lambda: analyses.delete_dump(dump=Dump.objects.get()),
+        "share": share, "anchor": audit.drop_anchor, "delete": _empty_trash, "restore": _restore,
+        "original": _remove_original,
     }  # fmt: skip
     acts[scenario]()
 
@@ -179,8 +195,8 @@ def recover(scenario: str, data: Path) -> None:
     elif scenario == "anchor":
         share()
         audit.drop_anchor()
-    elif scenario == "delete" and Dump.objects.exists():
-        analyses.delete_dump(dump=Dump.objects.get())
+    elif scenario in ("delete", "restore", "original"):
+        act(scenario, data)
     for _ in range(10):
         time.sleep(_LEASE_SECONDS * 1.2)
         analyses.reap()
@@ -189,7 +205,9 @@ def recover(scenario: str, data: Path) -> None:
             break
     Upload.objects.update(expires_at=timezone.now() - timedelta(days=1))
     uploads.expire_uploads()
-    leftovers._OLD_SECONDS = -1
+    long_ago = time.time() - 7200
+    for path in (*settings.UPLOAD_DIR.rglob("*"), *settings.SCRATCH_DIR.rglob("*"), *settings.STORE_DIR.rglob("*")):
+        os.utime(path, (long_ago, long_ago))
     leftovers.sweep()
 
 
@@ -205,15 +223,20 @@ def problems(scenario: str, data: Path) -> Iterator[str]:
         if row.state == State.DONE:
             open_index(row.index_directory)
     kept = {f"{row.dump_id}/{row.index_directory.name}" for row in rows if row.state == State.DONE}
-    kept |= {f"{dump.pk}/original" for dump in dumps} | {f"{dump.pk}/unpacked" for dump in dumps if scenario == "archive"}
+    kept |= {f"{dump.pk}/original" for dump in dumps if scenario != "original"} | {
+        f"{dump.pk}/unpacked" for dump in dumps if scenario == "archive"
+    }
     found = {str(path.relative_to(settings.STORE_DIR)) for path in settings.STORE_DIR.glob("*/*")}
     if found - kept or (kept - found - {f"{dump.pk}/unpacked" for dump in dumps}):
         yield f"files: {sorted(found ^ kept)}"
-    if any(hashlib.sha256(dump.original.read_bytes()).hexdigest() != dump.sha256 for dump in dumps):
+    originals = [dump for dump in dumps if dump.original_removed_at is None]
+    if any(hashlib.sha256(dump.original.read_bytes()).hexdigest() != dump.sha256 for dump in originals):
         yield "another file than was sent"
     for directory in (settings.UPLOAD_DIR, settings.SCRATCH_DIR):
         if directory.exists() and list(directory.iterdir()):
             yield f"left in {directory.name}"
+    if any(dump.trashed_at for dump in dumps):
+        yield "left in the trash"
     if scenario == "share" and ShareLink.objects.count() != 1:
         yield f"{ShareLink.objects.count()} links"
     anchors = audit.anchors_in(audit.anchor_file())

@@ -64,7 +64,10 @@ POINTS = (
     Point("reap", "lost", "explorer.services.analyses:enqueue"),
     Point("share", "share", "explorer.models.share:ShareLink.save", by_database=True),
     Point("audit anchor", "anchor", "explorer.services.audit:anchor_file"),
-    Point("blob delete", "delete", "shutil:rmtree", after="explorer.models.dump:Dump.delete"),
+    Point("blob delete", "delete", "explorer.services.removal:remove"),
+    Point("blob delete, half done", "delete", "shutil:rmtree", after="explorer.services.removal:remove"),
+    Point("original delete", "original", "pathlib:Path.unlink", after="explorer.services.removal:remove"),
+    Point("restore", "restore", "explorer.services.trash:write_down", by_database=True),
 )  # fmt: skip
 
 
