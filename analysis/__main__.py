@@ -291,8 +291,9 @@ def _walls(arguments: list[str]) -> int:
 def _warm() -> int:
     from analysis.graph.warm import compile_graph_kernels
     from analysis.heap.warm import compile_kernels
+    from analysis.secrets.warm import compile_secret_kernels
 
-    seconds = compile_kernels() + compile_graph_kernels()
+    seconds = compile_kernels() + compile_graph_kernels() + compile_secret_kernels()
     sys.stdout.write(f"kernels ready in {seconds:.1f} s\n")
     return 0
 

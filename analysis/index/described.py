@@ -66,8 +66,13 @@ def described_tables(highest: DataClass) -> tuple[DescribedTable, ...]:
             Described("source", "id in objects of the one that refers"), Described("target", "id in objects"),
             Described("slot", "eight-byte word of the source that holds it"),
         )),
-        *(_of_schema(name, highest) for name in TABLES if name not in _FOLDED),
+        *(_of_schema(name, highest) for name in TABLES if name not in _FOLDED and _shows_anything(name, highest)),
     )  # fmt: skip
+
+
+def _shows_anything(name: str, highest: DataClass) -> bool:
+    """Whether a table has a column for this class: how many rows there are is told with the columns or not at all."""
+    return any(one.data_class <= highest for one in TABLES[name].columns)
 
 
 def _of_schema(name: str, highest: DataClass) -> DescribedTable:

@@ -28,7 +28,7 @@ SECRET_TABLES: tuple[Table, ...] = (
     ),
     Table(
         "secret_holders",
-        "Fields that refer to the objects of secrets, most references first for each.",
+        "Fields that refer to the objects of secrets, in the order of objects, most references first for each.",
         (
             column("object", "u4", "as in secrets: it stands for all copies of the text", data_class=D2),
             column("source_type", "i4", "row of types", data_class=D2),

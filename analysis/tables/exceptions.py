@@ -7,6 +7,7 @@ from analysis.index.store import IndexWriter
 from analysis.insight.exceptions import ExceptionList
 from analysis.runtime.debug_info import NO_MAPPING
 from analysis.runtime.exceptions import TraceElement
+from analysis.secrets.mask import masked
 from analysis.tables.methods import MethodRows
 
 
@@ -21,7 +22,7 @@ def write_exceptions(writer: IndexWriter, dump: Dump, found: ExceptionList, meth
     writer.table("exceptions", {
         "address": [one.address for one in rows],
         "type_name": [one.type_name for one in rows],
-        "message": [one.message or "" for one in rows],
+        "message": masked([one.message or "" for one in rows]),
         "has_message": [one.message is not None for one in rows],
         "hresult": [one.hresult for one in rows],
         "inner": [found.row_of.get(one.inner, -1) for one in rows],

@@ -13,6 +13,7 @@ from analysis.index.schema import GENERATIONS
 from analysis.insight.crash import signal_name
 from analysis.insight.execution import Execution
 from analysis.runtime.gc_heap import GcHeap
+from analysis.secrets.mask import masked
 
 ENGINE_VERSION = "1"
 _DEAD_STATE, _BACKGROUND_STATE = "dead", "background"
@@ -66,10 +67,16 @@ def _process(dump: Dump) -> dict[str, Any]:
         "pid": process.pid,
         "name": process.name,
         "path": dump.images[0].path if dump.images else "",
-        "command_line": process.command_line,
+        "command_line": masked([_command_line(dump)])[0],
         "signal": _signal(dump),
         "threads": len(dump.core.threads),
     }
+
+
+def _command_line(dump: Dump) -> str:
+    """All arguments as the kernel laid them out; createdump writes none of its own, the kernel the first 79 characters."""
+    initial = dump.initial_stack
+    return " ".join(initial.arguments) if initial and initial.arguments else dump.core.process.command_line
 
 
 def _threads(dump: Dump) -> dict[str, int]:

@@ -12,6 +12,7 @@ from analysis.errors import AnalysisError
 from analysis.heap.walk import HeapWalk
 from analysis.index.store import IndexWriter
 from analysis.runtime.stack_frames import FrameKind, StackFrame, StackObject, ThreadStack
+from analysis.secrets.mask import masked
 from analysis.tables.methods import MethodRows
 
 
@@ -105,7 +106,7 @@ def write_threads(writer: IndexWriter, dump: Dump, insight: ThreadInsight) -> No
         "address": [t.address for t in threads],
         "managed_id": [t.managed_id for t in threads],
         "os_id": [t.os_id for t in threads],
-        "name": [t.name for t in threads],
+        "name": masked([t.name for t in threads]),
         "state": [t.state for t in threads],
         "state_words": [", ".join(t.state_words) for t in threads],
         "gc_mode": [t.gc_mode for t in threads],

@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from analysis.index import DataClass
-from explorer.access import dump_for
+from explorer.access import dump_for, highest_class_for
 from explorer.models import AuditEntry, Dump, ShareLink
 from explorer.pages.opened import opened
+from explorer.pages.secrets import secret_hints
 from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narrow, can_share, can_take_original
 from explorer.queries import audit_visible_to, members_of
 from explorer.services import originals
@@ -42,10 +42,12 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     if not can_comment(viewer, subject):
         raise PermissionDenied("Members of the team see this.")
     analysis = finished_analysis(dump)
+    index = opened(analysis.index_directory, highest_class_for(request, dump)) if analysis else None
+    frame = frame_of(request, dump, "access", index)
     context = {
-        "frame": frame_of(
-            request, dump, "access", opened(analysis.index_directory, DataClass.D1_STRUCTURE) if analysis else None
-        ),
+        "frame": frame,
+        "hints": secret_hints(index) if index else None,
+        "secrets_url": f"{frame.url('dump-strings')}#secrets",
         "dump": dump,
         "members": members_of(dump.team),
         "only": subject.only or frozenset(),

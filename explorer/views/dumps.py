@@ -24,6 +24,7 @@ from explorer.pages.findings import finding_cards, rule_lines, verdict
 from explorer.pages.garbage_collector import generation_rows
 from explorer.pages.objects import Objects
 from explorer.pages.retained import top_holders
+from explorer.pages.secrets import secret_hints
 from explorer.pages.types import LIVE, catalogue, type_rows_at
 from explorer.permissions import can_analyse, can_delete
 from explorer.progress import progress_of
@@ -121,6 +122,8 @@ def _result(request: HttpRequest, page: DumpPage, latest: Analysis | None) -> Ht
         **_acts(request, page.dump, None),
         "page": page,
         "frame": page.frame,
+        "hints": secret_hints(page.index),
+        "secrets_url": f"{page.frame.url('dump-strings')}#secrets",
         "verdict": verdict(cards, page.index),
         "cards": cards[:_FINDINGS_ON_OVERVIEW],
         "more_findings": max(0, len(cards) - _FINDINGS_ON_OVERVIEW),

@@ -19,9 +19,10 @@ from explorer.exports import export_response
 from explorer.models import AuditEntry
 from explorer.pages import objects as object_rows
 from explorer.pages import retained
+from explorer.pages import secrets as secret_rows
 from explorer.pages import strings as string_rows
 from explorer.pages.memory import memory_lines
-from explorer.pages.tables import Column, ListedRows, Query, Rows, Table
+from explorer.pages.tables import DEFAULT_PAGE_SIZE, MOST_ROWS, Column, ListedRows, Query, Rows, Table
 from explorer.services.audit import Purpose
 from explorer.services.reveals import MOST_BYTES, masked_object, reveal_object, search_strings, view_memory
 from explorer.value_acts import raw_act, search_act, value_act, value_form
@@ -234,9 +235,12 @@ def strings(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     """Copies of the same text and the lengths of all strings; never a text."""
     index = page.index
     facts = index.facts("retention")
-    if not facts.get("strings"):
-        return _none(request, page, "Strings")
     objects = object_rows.Objects(index, page.references)
+    hints, secrets = _secrets(request, page, objects)
+    if not facts.get("strings"):
+        if file := export_response(request, page.file_name, *secrets.values()):
+            return file
+        return _none(request, page, "Strings", {"hints": hints, **secrets})
     query = Query.read(request.GET.dict(), (), "")
     paged = Query(query.parameters, "wasted", True, query.page, query.page_size)
     duplicates = Table("duplicates", "Same text, more than once", string_rows.DUPLICATE_COLUMNS, paged,
@@ -246,9 +250,10 @@ def strings(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     lengths = Table(
         "lengths", "Lengths", string_rows.LENGTH_COLUMNS, Query.unpaged(len(listed)), ListedRows(listed), noun="lengths"
     )
-    if file := export_response(request, page.file_name, duplicates, lengths):
+    if file := export_response(request, page.file_name, duplicates, lengths, *secrets.values()):
         return file
     return render(request, "retention/strings.html", {
+        "hints": hints, **secrets,
         "page": page, "frame": page.frame, "strings": facts["strings"], "duplicates": duplicates, "lengths": lengths,
         "figure": string_rows.lengths_bar(listed), "wasted_share": (facts["strings"]["wasted"], facts["strings"]["bytes"]),
         "search_url": page.frame.url("dump-strings-search"), **value_form(request, page.dump),
@@ -275,10 +280,31 @@ def strings_search(request: HttpRequest, page: DumpPage, purpose: Purpose) -> Ht
     })  # fmt: skip
 
 
-def _none(request: HttpRequest, page: DumpPage, heading: str) -> HttpResponseBase:
+def _secrets(
+    request: HttpRequest, page: DumpPage, objects: object_rows.Objects
+) -> tuple[secret_rows.SecretHints | None, dict[str, Table]]:
+    """What looks like a secret, and its tables; nothing for those who may not see context."""
+    hints = secret_rows.secret_hints(page.index)
+    if hints is None or not hints.found:
+        return hints, {}
+    query = Query.read(request.GET.dict(), (), "")
+    kinds = ListedRows(secret_rows.kind_rows(hints, query))
+    by_kind = Table("secret-kinds", "Secret-looking texts by kind", secret_rows.KIND_COLUMNS, Query.unpaged(kinds.total), kinds,
+                    noun="kinds", highest=page.index.highest)  # fmt: skip
+    chosen = hints.kind(request.GET.get("secret", ""))
+    rows = secret_rows.SecretRows(page.index, page.references, objects, chosen)
+    first = Query(query.parameters, "", False, 1, MOST_ROWS if chosen else DEFAULT_PAGE_SIZE)
+    places = Table("secrets", "Where they are", secret_rows.PLACE_COLUMNS, first, rows, noun="texts",
+                   highest=page.index.highest)  # fmt: skip
+    return hints, {"secret_kinds": by_kind, "secret_places": places}
+
+
+def _none(request: HttpRequest, page: DumpPage, heading: str, also: Mapping[str, Any] | None = None) -> HttpResponseBase:
     """Why there is nothing to show."""
     reason = page.index.facts("retention").get("reason", "")
-    return render(request, "retention/none.html", {"page": page, "frame": page.frame, "heading": heading, "reason": reason})
+    return render(request, "retention/none.html", {
+        "page": page, "frame": page.frame, "heading": heading, "reason": reason, **(also or {}),
+    })  # fmt: skip
 
 
 def _number(request: HttpRequest, name: str, behind: int, otherwise: int = 0) -> int:
