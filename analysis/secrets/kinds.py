@@ -47,7 +47,7 @@ class Kind:
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
+        return re.compile(self.pattern, re.ASCII)
 
     def match(self, text: str, place: int) -> tuple[re.Match[str], Certainty] | None:
         """The match that an anchor at ``place`` of ``text`` belongs to, and how sure it is."""

@@ -7,6 +7,7 @@ import re
 from analysis.kernels.secrets import KEY_40
 from analysis.secrets.checks import class_changes, entropy, is_random
 from analysis.secrets.kinds import Certainty, Kind
+from analysis.secrets.surroundings import UP_TO_VALUE
 
 _FAMILY = "cloud"
 _CHANGES_OF_RANDOM_KEY = 14
@@ -41,14 +42,14 @@ CLOUD = (
     Kind(
         "AWS secret access key",
         _FAMILY,
-        r"(?i:secret_?(?:access)?_?key|sessionkey)\W{1,12}(?P<value>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
+        rf"(?i:secret_?(?:access)?_?key){UP_TO_VALUE}(?P<value>[A-Za-z0-9/+]{{40}})(?![A-Za-z0-9/+=])",
         ("secretkey", "secret_key", "secretaccesskey", "secret_access_key"),
         check=_aws_secret,
     ),
     Kind(
         "AWS secret access key",
         _FAMILY,
-        r"(?<![A-Za-z0-9/+=_-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_-])",
+        r"(?<![A-Za-z0-9/+=_.-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_-]|\.\w)",
         shape=KEY_40,
         check=_lone_key,
         generic=True,

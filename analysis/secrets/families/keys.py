@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.secrets.kinds import Certainty, Kind
+from analysis.secrets.surroundings import CLOSES, OPENS, QUOTE
 
 _FAMILY = "private key"
 
@@ -10,7 +11,8 @@ KEYS = (
     Kind(
         "private key (PEM)",
         _FAMILY,
-        r"-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED |ANY )?PRIVATE KEY-----(?:\s|\\[rn]|%0[AaDd]|[A-Za-z0-9+/=:,-]){12}",
+        r"-----BEGIN (?:RSA |EC |DSA |OPENSSH |ENCRYPTED |ANY )?PRIVATE KEY-----"
+        r"(?:\s|\\{1,4}[rn]|%0[AaDd]|&#1[03];|[A-Za-z0-9+/=:,-]){12}",
         ("-----begin",),
         certainty=Certainty.CERTAIN,
     ),
@@ -31,12 +33,20 @@ KEYS = (
         ("age-secret-key-1",),
         certainty=Certainty.CERTAIN,
     ),
-    Kind("private key (RSA as XML)", _FAMILY, r"<D>[A-Za-z0-9+/=\s]{40,2000}</D>", ("<d>",), certainty=Certainty.CERTAIN),
+    Kind(
+        "private key (RSA as XML)",
+        _FAMILY,
+        rf"{OPENS}D{CLOSES}(?:[A-Za-z0-9+/=\s]|\\u002[Bb]){{40,2000}}{OPENS}/D{CLOSES}",
+        ("<d>", "&lt;d&gt;", "u003cd\\u003e"),
+        before=4,
+        certainty=Certainty.CERTAIN,
+    ),
     Kind(
         "private key (JSON Web Key)",
         _FAMILY,
-        r"\\?\"d\\?\"\s{0,3}:\s{0,3}\\?\"[A-Za-z0-9_-]{40,700}={0,2}\\?\"",
-        ('"d"', '"d\\"'),
+        rf"{QUOTE}d{QUOTE}\s{{0,3}}:\s{{0,3}}{QUOTE}[A-Za-z0-9_-]{{40,700}}={{0,2}}{QUOTE}",
+        ('"d"', '"d\\', "&quot;d&quot;", "u0022d\\u0022"),
+        before=8,
         certainty=Certainty.LIKELY,
     ),
     Kind(
@@ -49,9 +59,9 @@ KEYS = (
     Kind(
         "ASP.NET data protection key",
         _FAMILY,
-        r"(?i:<masterKey\b)[^>]{0,200}>(?:\s|<!--[^>]{0,200}-->){0,10}"
-        r"<value>[A-Za-z0-9+/=\s]{40,400}",
-        ("<masterkey",),
+        rf"(?i:masterKey\b)[^>]{{0,200}}?{CLOSES}(?:\s|<!--[^>]{{0,200}}-->){{0,10}}"
+        rf"{OPENS}value{CLOSES}[A-Za-z0-9+/=\s]{{40,400}}",
+        ("masterkey",),
         certainty=Certainty.CERTAIN,
     ),
     Kind(

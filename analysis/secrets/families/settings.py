@@ -6,12 +6,15 @@ import re
 
 from analysis.secrets.checks import is_one_word, is_placeholder, is_random
 from analysis.secrets.kinds import Certainty, Kind
+from analysis.secrets.surroundings import BETWEEN, QUOTE
 
 _FAMILY = "setting"
-_QUOTE = r"(?:\\{0,3}[\"'`]|&quot;|%22)"
-_BETWEEN = rf"(?P<between>{_QUOTE}?\s{{0,3}}(?::=|=>|[:=]|%3[DdAa])\s{{0,3}}|[\"']\s{{1,3}}value\s?=\s?|>)"
-_VALUE = rf"(?:(?P<quote>{_QUOTE})(?P<quoted>[^\r\n]{{1,300}}?)(?P=quote)|(?P<value>[^\s\"'`<>&;,\\)\]}}]{{3,300}}))"
-_CODE = re.compile(r"[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+[(;]?.{0,80}|[=:@?].*|\w+\(.*", re.DOTALL)
+_BETWEEN = rf"(?P<between>{BETWEEN})"
+_VALUE = rf"(?:(?P<quote>{QUOTE})(?P<quoted>[^\r\n]{{1,300}}?)(?P=quote)|(?P<value>[^\s\"'`<>&;,\\)\]}}]{{3,300}}))"
+#: Code and addresses: a name with a dot, a call, an index, a name of several words, a URL.
+_CODE = re.compile(
+    r"[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+[(;]?.{0,80}|[=:@?].*|\w+[\[(<].*|[a-z]+(?:_[a-z]+)+|[a-z]+://.*", re.DOTALL
+)
 _SHORTEST_PASSWORD, _SHORTEST_SECRET, _SHORTEST_TOKEN = 4, 8, 16
 
 

@@ -6,9 +6,9 @@ import re
 
 from analysis.secrets.checks import basic_credentials, is_placeholder, is_random, web_token
 from analysis.secrets.kinds import Certainty, Kind
+from analysis.secrets.surroundings import UP_TO_VALUE
 
 _FAMILY = "request"
-_BETWEEN = r"(?:\\{0,2}[\"'`]|&quot;)?\s{0,3}[:=,]\s{0,3}(?:\\{0,2}[\"'`]|&quot;)?"
 
 
 def _random(found: re.Match[str]) -> Certainty | None:
@@ -41,7 +41,7 @@ WEB = (
         "API key in a header",
         _FAMILY,
         r"(?i:x-(?:[a-z]{2,20}-){0,3}(?:api-?key|auth-token|access-token|functions-key)|ocp-apim-subscription-key)"
-        rf"{_BETWEEN}(?P<value>[A-Za-z0-9._~+/=-]{{16,400}})",
+        rf"{UP_TO_VALUE}(?P<value>[A-Za-z0-9._~+/=-]{{16,400}})",
         ("api-key", "apikey", "auth-token", "access-token", "functions-key", "subscription-key"),
         before=64,
         check=_random,
@@ -49,7 +49,7 @@ WEB = (
     Kind(
         "session id",
         _FAMILY,
-        rf"(?i:session_?id|phpsessid|jsessionid|connect\.sid|sess_?token){_BETWEEN}(?P<value>[A-Za-z0-9._~+/%-]{{16,300}})",
+        rf"(?i:session_?id|phpsessid|jsessionid|connect\.sid|sess_?token){UP_TO_VALUE}(?P<value>[A-Za-z0-9._~+/%-]{{16,300}})",
         ("sessionid", "session_id", "sessid", "connect.sid", "sesstoken", "sess_token"),
         before=4,
         check=_random,
