@@ -58,9 +58,7 @@ class Kind:
         return None if certainty is None else (found, certainty)
 
     def _find(self, text: str, place: int) -> re.Match[str] | None:
-        if not self.before:
-            return self.compiled.match(text, place)
-        start = max(0, place - self.before)
-        while (found := self.compiled.search(text, start)) and found.end() <= place:
-            start = found.end() if found.end() > start else start + 1
-        return found if found and found.start() <= place else None
+        for start in range(max(0, place - self.before), place + 1):
+            if (found := self.compiled.match(text, start)) and found.end() > place:
+                return found
+        return None
