@@ -1,17 +1,20 @@
-"""What is found in real dumps: everything that the scenario planted, hardly anything in programs without secrets, no text kept."""
+"""What is found in real dumps: all that the scenario planted, hardly anything in programs without secrets, no text kept."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from analysis.dump import Dump
 from analysis.graph.retention import Retention
 from analysis.graph.strings import find_strings
-from analysis.index.secrets import BYTES, CHARACTERS, SECRET_PLACES, STRING
+from analysis.heap.walk import HeapWalk
+from analysis.index.secrets import BYTES, CHARACTERS, STRING
 from analysis.index.store import open_index
 from analysis.pipeline import analyse
 from analysis.secrets.find import COPIES, KIND, LIVE_COPIES, OBJECT, PLACE, Secrets, find_secrets
@@ -40,22 +43,31 @@ _CLEAN = (
 _DUMPS = {dump.name: dump for dump in reference_dumps()}
 
 
-def _secrets(reference: ReferenceDump) -> tuple[Dump, Secrets]:
+@dataclass(frozen=True)
+class _Looked:
+    """A dump and what was found in it."""
+
+    dump: Dump
+    walked: HeapWalk
+    found: Secrets
+
+    def rows(self) -> list[tuple[str, str, int]]:
+        """Text, kind and place of each row; the text is read from the dump."""
+        return [(self._text(row), KIND_NAMES[row[KIND]], int(row[PLACE])) for row in self.found.rows]
+
+    def _text(self, row: npt.NDArray[np.int64]) -> str:
+        memory, address = self.dump.core.memory, int(self.walked.columns.address[row[OBJECT]])
+        length = memory.u32(address + 8)
+        if row[PLACE] == BYTES:
+            return memory.read(address + 16, length).decode("utf-8", "replace")
+        return memory.read(address + (12 if row[PLACE] == STRING else 16), 2 * length).decode("utf-16-le", "replace")
+
+
+def _look(reference: ReferenceDump) -> _Looked:
     dump = Dump(reference.path)
     walked = dump.walk()
     assert walked is not None
-    return dump, find_secrets(dump, walked, find_strings(dump, walked), Retention(dump, walked))
-
-
-def _text(dump: Dump, found: Secrets, row: int) -> str:
-    """The text a row tells of, read from the dump."""
-    walked = dump.walk()
-    assert walked is not None
-    address, place = int(walked.columns.address[found.rows[row, OBJECT]]), int(found.rows[row, PLACE])
-    length = dump.core.memory.u32(address + 8)
-    if place == BYTES:
-        return dump.core.memory.read(address + 16, length).decode("utf-8", "replace")
-    return dump.core.memory.read(address + (12 if place == STRING else 16), 2 * length).decode("utf-16-le", "replace")
+    return _Looked(dump, walked, find_secrets(dump, walked, find_strings(dump, walked), Retention(dump, walked)))
 
 
 @pytest.mark.parametrize("family", ["net10", "net9", "net8"])
@@ -65,14 +77,11 @@ def test_everything_that_was_planted_is_found(family: str, goals: Goals) -> None
         pytest.skip("the dumps of the scenario are not here")
     truth = json.loads(reference.path.with_suffix(".truth.json").read_text())
     assert truth["secrets"] == len(_PLANTED)
-    dump, found = _secrets(reference)
-    texts = [
-        (_text(dump, found, row), KIND_NAMES[found.rows[row, KIND]], int(found.rows[row, PLACE]))
-        for row in range(len(found.rows))
-    ]
+    looked = _look(reference)
+    found, texts = looked.found, looked.rows()
     missed = [
-        (piece, kind, SECRET_PLACES[place]) for piece, kind, place in _PLANTED
-        if not any(piece in text and (kind, place) == rest for text, *pair in texts for rest in [tuple(pair)])
+        planted for planted in _PLANTED
+        if not any(planted[0] in text and planted[1:] == (kind, place) for text, kind, place in texts)
     ]  # fmt: skip
     goals.count("G25 secret hints: secrets of the scenario found in dumps", len(_PLANTED) - len(missed), len(_PLANTED))
     assert missed == []
@@ -89,19 +98,14 @@ def test_programs_without_secrets_give_hardly_a_false_hit(goals: Goals) -> None:
         pytest.skip("the dumps are not here")
     good, false, read_bytes = 0, [], 0
     for reference in clean:
-        dump, found = _secrets(reference)
-        rows = [
-            (reference.name, KIND_NAMES[found.rows[row, KIND]], _text(dump, found, row)[:100]) for row in range(len(found.rows))
-        ]
-        good += len(rows) <= found.scanned.bytes / 1e6
-        read_bytes += found.scanned.bytes
+        looked = _look(reference)
+        rows = [(reference.name, kind, text[:100]) for text, kind, _ in looked.rows()]
+        good += len(rows) <= looked.found.scanned.bytes / 1e6
+        read_bytes += looked.found.scanned.bytes
         false += rows
     goals.count("G25 secret hints: clean dumps with at most one false hit per MB of text", good, len(clean))
-    goals.count(
-        "G25 secret hints: MB of text in clean dumps without a false hit",
-        round(read_bytes / 1e6) - len(false),
-        round(read_bytes / 1e6),
-    )
+    megabytes = round(read_bytes / 1e6)
+    goals.count("G25 secret hints: MB of text in clean dumps without a false hit", megabytes - len(false), megabytes)
     assert false == []
 
 
