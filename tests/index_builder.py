@@ -6,6 +6,7 @@ holds: names made to break pages, a heap with damage in it, a hundred thousand t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from analysis.index.schema import GENERATIONS, TABLES
 from analysis.index.store import IndexWriter
 from tests.execution_builder import SHOP_PDB, Execution, thread_columns, write_execution
 from tests.graph_builder import GraphSpec, write_graph
+from tests.secrets_builder import SECRET_VARIABLE, write_no_secrets, write_secrets
 
 HEAP_START = 0x7F00_0000_0000
 METHOD_TABLES = 0x7E00_0000_0000
@@ -72,6 +74,8 @@ class IndexSpec:
     gaps: list[str] = field(default_factory=list)
     module_path: str = "/srv/secret-place/Shop.dll"
     command_line: str = "/srv/secret-place/shop --token abc"
+    #: Environment variables with a secret; none: the scan found nothing at all.
+    variables: Sequence[str] = (SECRET_VARIABLE,)
 
 
 def small_index(directory: Path, spec: IndexSpec | None = None) -> Path:
@@ -86,6 +90,7 @@ def small_index(directory: Path, spec: IndexSpec | None = None) -> Path:
     _write_modules(writer, spec)
     _write_threads(writer, spec.execution)
     _write_graph(writer, spec, objects)
+    _write_secrets(writer, spec, len(objects["address"]))
     total, size = int(sum(t.count for t in spec.types)), int(sum(t.count * t.size for t in spec.types))
     writer.facts("summary", _summary(spec, total, size, len(spec.types)))
     writer.facts("coverage", {"items": [_item("heap", "complete", f"Heap complete, {total} objects"), *_threads_item(spec)]})
@@ -103,6 +108,7 @@ def mini_index(directory: Path) -> Path:
     for absent in ("heap", "generations", "gc"):
         del summary[absent]
     summary["dump"]["kind"] = "mini"
+    _write_secrets(writer, spec, 0)
     writer.facts("summary", summary)
     reason = "a mini dump does not hold the managed heap"
     remedy = "Take a heap dump: createdump --withheap PID."
@@ -122,6 +128,7 @@ def hostile_index(directory: Path) -> Path:
             graph=GraphSpec(fields=HOSTILE_NAMES, texts=HOSTILE_NAMES, chain=10),
             gaps=[HOSTILE_NAMES[0]],
             module_path=HOSTILE_NAMES[1],
+            variables=HOSTILE_NAMES,
         ),
     )
 
@@ -278,6 +285,13 @@ def _write_graph(writer: IndexWriter, spec: IndexSpec, objects: dict[str, npt.ND
     if spec.graph is not None:
         names, kinds = [t.name for t in spec.types], [t.kind for t in spec.types]
         write_graph(writer, spec.graph, objects, names, kinds, spec.execution.alive)
+
+
+def _write_secrets(writer: IndexWriter, spec: IndexSpec, objects: int) -> None:
+    if spec.variables:
+        write_secrets(writer, spec.variables, objects, len(spec.types))
+    else:
+        write_no_secrets(writer)
 
 
 def _summary(spec: IndexSpec, objects: int, size: int, types: int) -> dict[str, Any]:

@@ -16,8 +16,17 @@ from explorer.services.findings import findings_of, replace_findings
 from tests.execution_builder import SECRET_MESSAGE, SECRET_REGISTER, SECRET_SOURCE, Execution
 from tests.explorer.pages.visits import WHY, address, body_of, dump_of, everything
 from tests.explorer.test_authentication import sign_in
+from tests.secrets_builder import SECRET_KIND, SECRET_VARIABLE
 
-SECRETS = ("secret-thread-name", SECRET_MESSAGE, "secret-source", f"{SECRET_REGISTER:x}", "secret-place")
+SECRETS = (
+    "secret-thread-name",
+    SECRET_MESSAGE,
+    "secret-source",
+    f"{SECRET_REGISTER:x}",
+    "secret-place",
+    SECRET_VARIABLE,
+    SECRET_KIND,
+)
 #: Everything that can be asked of a page: formats, views, filters, orders, and searches for what is not to be seen.
 QUESTIONS: tuple[dict[str, str], ...] = (
     {},
