@@ -31,6 +31,7 @@ SHAPES = 7
 WRITTEN, LEFT_OUT, LAST_TEXT, IN_TEXT = range(4)
 _SHORTEST_CARD, _LONGEST_CARD, _KEY_LENGTH, _LONGEST_LOGIN = 13, 19, 40, 330
 _LONGEST_LOCAL_PART, _LONGEST_DOMAIN, _LONGEST_TOP_LEVEL = 64, 253, 18
+_FEWEST_DIGITS, _LONGEST_PHONE = 9, 32
 _TEXTS_AHEAD = 8
 #: Characters between two closer looks.
 CHUNK = 4096
@@ -121,6 +122,24 @@ def shape_of_digits(units, place, end, codes):
 
 
 @kernel
+def is_phone(units, place, end, codes):
+    """Whether enough digits follow, the first of them no zero (a time zone begins with one), with at most one mark and one
+    bracket between groups of them."""
+    if code_at(units, place, codes) == DIGITS:
+        return False
+    digits, marks = 0, 0
+    for at in range(place, min(end, place + _LONGEST_PHONE)):
+        code = code_at(units, at, codes)
+        if DIGITS <= code <= LAST_DIGIT:
+            digits, marks = digits + 1, 0
+        elif code in (SPACE, DOT, DASH, 0) and marks < 2:
+            marks += 1
+        else:
+            break
+    return digits >= _FEWEST_DIGITS
+
+
+@kernel
 def is_email(units, place, begin, end, codes):
     """Whether an address stands around the at sign at ``place``."""
     first = place
@@ -177,7 +196,7 @@ def shape_at(units, at, begin, end, codes):
         return -1
     if not is_alphanumeric(before):
         shape = shape_of_digits(units, at, end, codes)
-        return PHONE if shape < 0 and before == PLUS else shape
+        return PHONE if shape < 0 and before == PLUS and is_phone(units, at, end, codes) else shape
     if before < DIGITS and at - 2 >= begin and at + 1 < end and DIGITS <= code_at(units, at + 1, codes) <= LAST_DIGIT:
         alone = at - 3 < begin or not is_alphanumeric(code_at(units, at - 3, codes))
         return IBAN if alone and 0 < code_at(units, at - 2, codes) < DIGITS else -1
