@@ -29,12 +29,7 @@ _CONNECTION = MADE["SQL Server connection string"](Random(9))
 def dump() -> Dump:
     """A dump without a heap, of a process that was started with secrets."""
     found = Dump(bundled_dump("zoo-mini-net10"))
-    variables = [
-        ("PATH", "/bin"),
-        ("SHOP_DB_PASSWORD", _PASSWORD),
-        ("ConnectionStrings__Shop", _CONNECTION),
-        ("GITHUB_TOKEN", _TOKEN),
-    ]
+    own = {"PATH": "/bin", "SHOP_DB_PASSWORD": _PASSWORD, "ConnectionStrings__Shop": _CONNECTION, "GITHUB_TOKEN": _TOKEN}
     found.__dict__["initial_stack"] = InitialStack(["./shop", f"--api-key={_TOKEN}", "--port", "80"], list(own.items()))
     return found
 
