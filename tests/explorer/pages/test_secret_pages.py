@@ -82,10 +82,10 @@ def test_sql_knows_the_tables_only_for_those_who_may_see_them(dump: Dump) -> Non
     assert {table.name for table in described_tables(D2)} - {table.name for table in described_tables(D1)} == {
         "secrets", "secret_holders",
     }  # fmt: skip
-    assert run_query(index, f"SELECT count(*) FROM secrets WHERE kind = '{SECRET_KIND}'", D2).rows == [[3]]
+    assert run_query(index.up_to(D2), f"SELECT count(*) FROM secrets WHERE kind = '{SECRET_KIND}'").rows == [[3]]
     for text in ("SELECT count(*) FROM secrets", "SELECT id FROM secret_holders"):
         with pytest.raises(QueryRefused, match="does not exist"):
-            run_query(index, text, D1)
+            run_query(index.up_to(D1), text)
 
 
 def test_nothing_found_is_said_with_what_was_looked_at(team: Team, alice: User, as_bob: Client) -> None:
@@ -106,8 +106,8 @@ def test_a_dump_without_a_heap_tells_of_its_environment(team: Team, alice: User,
 def test_what_was_left_out_makes_counts_lower_bounds(dump: Dump) -> None:
     index = open_index(dump.analysis.index_directory)
     facts = {**index.facts("secrets"), "places_left_out": 7}
-    hints = secret_hints(index, D2)
-    assert hints is not None and secret_hints(index, D1) is None
+    hints = secret_hints(index.up_to(D2))
+    assert hints is not None and secret_hints(index.up_to(D1)) is None
     assert type(hints)(facts).title.startswith("This dump holds at least 3 ")
     assert "7 more places were too many to look at" in type(hints)(facts).looked_at
 
