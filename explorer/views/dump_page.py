@@ -17,6 +17,7 @@ from analysis.index.schema import DataClass
 from analysis.index.store import Index
 from explorer.access import dump_for, highest_class_for
 from explorer.frame import Fact, Frame
+from explorer.long_answers import Holds, while_allowed
 from explorer.models import Analysis, Dump, State
 from explorer.pages.opened import opened
 from explorer.pages.references import References
@@ -109,6 +110,10 @@ def finished_analysis(dump: Dump) -> Analysis | None:
     return dump.analyses.filter(state=State.DONE).order_by("-created_at").first()
 
 
+def _sees_as_much(page: DumpPage) -> Holds:
+    return lambda request, dump: highest_class_for(request, dump) >= page.highest
+
+
 def with_index(current: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """Make a view of (request, page, …) one of (request, dump_id, …); without a result it leads to the overview."""
 
@@ -124,6 +129,8 @@ def with_index(current: str) -> Callable[[Callable[..., HttpResponseBase]], Call
             except AnalysisError:
                 return redirect("dump-overview", dump.pk)
             response = view(request, page, **arguments)
+            if response.streaming:
+                response.streaming_content = while_allowed(request, dump, _sees_as_much(page), response.streaming_content)
             # What a browser keeps can be read after the right to see it is gone.
             response["Cache-Control"] = "private, no-store"
             return response

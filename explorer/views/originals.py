@@ -8,11 +8,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import path
 from django.views.decorators.http import require_POST
 
+from explorer.long_answers import while_allowed
 from explorer.models import AuditEntry, OriginalRequest
 from explorer.services import originals
 from explorer.services.audit import Purpose
 from explorer.value_acts import raw_act
 from explorer.views.dump_page import DumpPage, with_index
+
+_BLOCK_BYTES = 1 << 20
 
 
 @require_POST
@@ -47,7 +50,13 @@ def take(request: HttpRequest, page: DumpPage, purpose: Purpose) -> HttpResponse
     except FileNotFoundError:
         raise Http404("The original is no longer kept.") from None
     name = page.dump.original_name or "dump"
-    return FileResponse(file.open("rb"), as_attachment=True, filename=name, content_type="application/octet-stream")
+    response = FileResponse(file.open("rb"), as_attachment=True, filename=name, content_type="application/octet-stream")
+    response.block_size = _BLOCK_BYTES
+    granted = originals.granted_to
+    response.streaming_content = while_allowed(
+        request, page.dump, lambda asking, dump: granted(asking, dump) is not None, response.streaming_content, "take_original"
+    )
+    return response
 
 
 urlpatterns = [
