@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
+from django.conf import settings
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -12,6 +15,7 @@ from explorer.models import ApiToken
 from explorer.services.audit import AuditUnavailable
 from explorer.services.reveals import MOST_IN_AN_HOUR, TooManyReveals
 
+_BEGAN, _SEEN, _NOTED_EVERY_SECONDS = "began_at", "seen_at", 60
 _UPLOADS = ("uploads", "upload-one")
 _NO_FEATURES = (
     "accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer", "microphone", "midi", "payment",
@@ -34,6 +38,23 @@ class SecurityHeadersMiddleware:
         if request.user.is_authenticated:
             response.setdefault("Cache-Control", "private, no-store")
         return response
+
+
+class SessionAgeMiddleware:
+    """Signs out who did nothing for hours, and after some days everybody: the two ages stand in the session itself."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            now, session = time.time(), request.session
+            began, seen = session.get(_BEGAN, now), session.get(_SEEN, now)
+            if now - seen > settings.SESSION_IDLE_SECONDS or now - began > settings.SESSION_COOKIE_AGE:
+                logout(request)
+            elif _BEGAN not in session or now - seen >= _NOTED_EVERY_SECONDS:
+                session[_BEGAN], session[_SEEN] = began, now
+        return self._get_response(request)
 
 
 class ApiTokenMiddleware:
