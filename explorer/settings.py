@@ -146,8 +146,9 @@ if OIDC_ISSUER:
         }
     ]
 
-# Invitations can go by mail; without a server for it, what would be sent is printed.
+# Invitations and notices to leads go by mail; without a server for it, what would be sent is printed.
 vars().update(env.email_url("EXPLORER_EMAIL_URL", default="consolemail://"))
+MAIL_IS_SET_UP = bool(env.str("EXPLORER_EMAIL_URL", default=""))
 DEFAULT_FROM_EMAIL: str = env.str("EXPLORER_EMAIL_FROM", default="dump-explorer@localhost")
 
 LANGUAGE_CODE, TIME_ZONE, USE_TZ, USE_I18N = "en", "UTC", True, False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from explorer.services import analyses, audit, keeping, leftovers, quotas, trash, uploads
+from explorer.services import analyses, audit, keeping, leftovers, notices, quotas, trash, uploads
 
 
 @shared_task
@@ -40,3 +40,8 @@ def keep_or_remove() -> None:
     """What the days of teams and of the trash have come to."""
     keeping.enforce()
     trash.expire()
+
+
+@shared_task
+def tell_leads(sequence: int) -> None:
+    notices.tell_leads(sequence)

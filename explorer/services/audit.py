@@ -22,6 +22,7 @@ from analysis.index import DataClass
 from explorer.models import AuditEntry, Dump, Team, User
 from explorer.models.audit import seal
 from explorer.models.team import keyed_hash
+from explorer.services.notices import announce
 from explorer.services.plain_text import plain
 
 log = structlog.get_logger()
@@ -59,7 +60,7 @@ def write_down(
     user = request.user if isinstance(request.user, User) else None
     why = purpose or Purpose()
     team = team or (dump.team if dump else None)
-    return _append(
+    row = _append(
         actor_id=user.pk if user else None,
         actor_name=user.get_username() if user else "",
         team_key=team.pk if team else None,
@@ -75,6 +76,8 @@ def write_down(
         remote_address=_address_of(request),
         session=_session_of(request),
     )
+    announce(row)
+    return row
 
 
 def by_the_server() -> HttpRequest:
@@ -132,9 +135,14 @@ def _append(**content: Any) -> AuditEntry:
     raise AuditUnavailable("the audit is written too often at once")
 
 
-def acts_within(user: User, actions: Iterable[AuditEntry.Action], past: timedelta) -> int:
-    """How often a person did something of the kind, and was let, in the time just past."""
-    done = AuditEntry.objects.filter(actor_id=user.pk, action__in=[*actions], outcome=AuditEntry.Outcome.DONE)
+def acts_within(
+    user: User,
+    actions: Iterable[AuditEntry.Action],
+    past: timedelta,
+    outcome: AuditEntry.Outcome = AuditEntry.Outcome.DONE,
+) -> int:
+    """How often a person did something of the kind, and was let, or with another ``outcome``, in the time just past."""
+    done = AuditEntry.objects.filter(actor_id=user.pk, action__in=[*actions], outcome=outcome)
     return done.filter(at__gte=timezone.now() - past).count()
 
 

@@ -25,6 +25,7 @@ from explorer.pages.opened import opened
 from explorer.permissions import can_open_window
 from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, write_down
 from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_values, search_texts
+from explorer.services.notices import announce_blocked
 from explorer.services.plain_text import plain
 from explorer.viewers import subject_of, viewer_of
 
@@ -86,7 +87,10 @@ def _begin(
     user = request.user
     dump = dump_for(request, dump.pk, right)
     if isinstance(user, User) and acts_within(user, _REVEALS, timedelta(hours=1)) >= MOST_IN_AN_HOUR:
-        write_down(request, action, dump=dump, detail=detail, outcome=AuditEntry.Outcome.DENIED, data_class=of, purpose=purpose)
+        denied = AuditEntry.Outcome.DENIED
+        before = acts_within(user, _REVEALS, timedelta(hours=1), denied)
+        row = write_down(request, action, dump=dump, detail=detail, outcome=denied, data_class=of, purpose=purpose)
+        announce_blocked(row, before)
         raise TooManyReveals
     write_down(request, action, dump=dump, detail=detail, data_class=of, purpose=purpose)
     return dump

@@ -1,0 +1,66 @@
+"""Team leads hear by mail of acts that reach far: who did what with which dump, never a value. The row of the audit comes
+first; a mail that cannot be sent keeps nobody from anything, and the log says so."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import transaction
+from kombu.exceptions import ChannelError, KombuError
+
+from explorer.models import AuditEntry, Role, User
+
+log = structlog.get_logger()
+_Action = AuditEntry.Action
+_TOLD = frozenset({
+    _Action.BREAK_GLASS, _Action.GRANT_GLASS, _Action.VIEW_HEX, _Action.ASK_ORIGINAL, _Action.GRANT_ORIGINAL,
+    _Action.DOWNLOAD_ORIGINAL, _Action.SHARE, _Action.HOLD_DUMP,
+})  # fmt: skip
+
+
+def announce(row: AuditEntry) -> None:
+    """Have the leads told of an act that was done, once its row is there to stay."""
+    if row.action in _TOLD and row.outcome == AuditEntry.Outcome.DONE:
+        _later(row)
+
+
+def announce_blocked(row: AuditEntry, others_denied: int) -> None:
+    """Have them told that somebody may look at no more values for now: of the first denial, not of each."""
+    if others_denied == 0:
+        _later(row)
+
+
+def _later(row: AuditEntry) -> None:
+    if settings.MAIL_IS_SET_UP and row.team_key:
+        transaction.on_commit(partial(_queue, row.sequence))
+
+
+def _queue(sequence: int) -> None:
+    from explorer.tasks import tell_leads  # tasks import services
+
+    try:
+        tell_leads.delay(sequence)
+    except (KombuError, ChannelError, OSError) as error:
+        log.warning("notice_not_queued", row=sequence, error=type(error).__name__)
+
+
+def tell_leads(sequence: int) -> None:
+    """Mail the leads of the team that a row of the audit names, but for the one who acted."""
+    row = AuditEntry.objects.get(sequence=sequence)
+    if row.team_key is None:
+        return
+    leads = User.objects.filter(memberships__team_id=row.team_key, memberships__role=Role.LEAD, is_active=True)
+    addresses = leads.exclude(pk=row.actor_id or 0).exclude(email="").values_list("email", flat=True)
+    who = " ".join(row.actor_name.split()) or "Somebody without an account"
+    denied = " (denied)" if row.outcome == AuditEntry.Outcome.DENIED else ""
+    on = f" – {' '.join(row.dump_name.split())}" if row.dump_name else ""
+    said = f"{who} {row.get_action_display()}{on}{denied}"
+    body = f"{said}\n\n{row.at:%Y-%m-%d %H:%M} UTC, row {row.sequence} of the audit.\n{settings.PUBLIC_URL}\n"
+    for address in addresses:
+        try:
+            send_mail(f"Dump Explorer: {said}"[:150], body, None, [address])
+        except OSError as error:
+            log.warning("notice_not_sent", row=sequence, error=type(error).__name__)
