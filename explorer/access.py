@@ -10,13 +10,24 @@ from django.http import Http404, HttpRequest
 
 from analysis.index import DataClass
 from explorer import permissions
-from explorer.models import Dump, SavedQuery, SymbolFile, Team
+from explorer.models import Dump, Note, SavedQuery, SavedView, SymbolFile, Team
 from explorer.permissions import Subject, Viewer
-from explorer.queries import dumps_visible_to, queries_visible_to, symbols_of, teams_managed_by, teams_of, trash_visible_to
+from explorer.queries import (
+    dumps_visible_to,
+    notes_visible_to,
+    queries_visible_to,
+    symbols_of,
+    teams_managed_by,
+    teams_of,
+    trash_visible_to,
+    views_visible_to,
+)
 from explorer.viewers import subject_of, viewer_of
 
 _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "view": permissions.can_view,
+    "comment": permissions.can_comment,
+    "tag": permissions.can_tag,
     "analyse": permissions.can_analyse,
     "see_masked": permissions.can_see_masked_values,
     "reveal_values": permissions.can_reveal_values,
@@ -33,8 +44,8 @@ def dump_for(request: HttpRequest, dump_id: UUID, to: str = "view") -> Dump:
     """The dump, when the person may see it and may do ``to``, one of the names above."""
     dump = (
         dumps_visible_to(request.user)
-        .select_related("team", "uploaded_by")
-        .prefetch_related("only_people")
+        .select_related("team", "uploaded_by", "assignee")
+        .prefetch_related("only_people", "tags")
         .filter(pk=dump_id)
         .first()
     )
@@ -92,3 +103,24 @@ def query_for(request: HttpRequest, dump: Dump, query_id: UUID) -> SavedQuery:
     if not permissions.can_delete_query(viewer_of(request.user), dump.team_id, query.owner_id):
         raise PermissionDenied("Team leads delete queries, and everybody their own.")
     return query
+
+
+def note_for(request: HttpRequest, dump: Dump, note_id: UUID, *, to_edit: bool = False) -> Note:
+    """A note on a dump, when the person may delete it, or change it."""
+    note = notes_visible_to(request.user).filter(dump=dump, pk=note_id).exclude(pin=Note.Pin.CHANGE).first()
+    if note is None:
+        raise Http404("There is no such note.")
+    may = permissions.can_edit_note if to_edit else permissions.can_delete_note
+    if not may(viewer_of(request.user), subject_of(dump), note.author_id):
+        raise PermissionDenied("Notes are changed by who wrote them; team leads delete them too.")
+    return note
+
+
+def view_for(request: HttpRequest, view_id: UUID) -> SavedView:
+    """A saved view of the archive, when the person may delete it."""
+    view = views_visible_to(request.user).filter(pk=view_id).first()
+    if view is None:
+        raise Http404("There is no such view.")
+    if not permissions.can_delete_view(viewer_of(request.user), view.team_id, view.owner_id):
+        raise PermissionDenied("Team leads delete views, and everybody their own.")
+    return view

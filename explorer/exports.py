@@ -54,7 +54,7 @@ def _plain(column: Column, value: Any) -> Any:
         return value.text
     if column.kind in ("address", "hidden-address") and value is not None:
         return numbers.address(int(value))
-    if column.kind == "state":
+    if column.kind in ("state", "status"):
         return value[0]
     if column.kind == "when" and value is not None:
         return value.isoformat()

@@ -37,6 +37,8 @@ class Fact:
     strong: str = ""
     words: str = ""
     bytes: int | None = None
+    #: A ticket: where it leads outside of this server.
+    ticket: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Frame:
     chips: tuple[str, ...] = ()
     index: Index | None = None
     received: tuple[Fact, ...] = ()
+    #: How far people are with the dump.
+    case: tuple[Fact, ...] = ()
+    #: Notes that the person may read.
+    notes: int = 0
     summary: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,8 +92,9 @@ class Frame:
             return RailItem(label, self.url(name), key, self.current == current, count, bad)
 
         overview = item("Overview", "dump-overview", "o", "overview")
+        notes = item("Notes", "dump-notes", "n", "notes", self.notes or None)
         if self.index is None:
-            return [RailGroup("", (overview,))]
+            return [RailGroup("", (overview, notes))]
         rows = self.index.rows
         found = self.index.facts("findings").get("items", [])
         critical = any(one["severity"] == "critical" for one in found)
@@ -105,6 +112,7 @@ class Frame:
             item("Query", "dump-query", "q", "query"),
             item("Modules", "dump-modules", "m", "modules", rows["modules"] + rows["native_modules"]),
             item("Coverage", "dump-coverage", "v", "coverage"),
+            notes,
             item("Access", "dump-access", "p", "access"),
         )
         return [

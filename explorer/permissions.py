@@ -79,6 +79,11 @@ def highest_class(viewer: Viewer, subject: Subject) -> DataClass:
     return DataClass.D2_CONTEXT if _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT) else DataClass.D1_STRUCTURE
 
 
+def teams_with_context(viewer: Viewer) -> frozenset[UUID]:
+    """Teams of whose dumps, where they are visible at all, somebody sees context (D2)."""
+    return frozenset(team for team, role in viewer.roles.items() if role in _MEMBERS_WITH_CONTEXT and not viewer.program)
+
+
 def can_see_masked_values(viewer: Viewer, subject: Subject) -> bool:
     """Kind, length and keyed hash of values (D3)."""
     return _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT)
@@ -117,6 +122,27 @@ def can_share(viewer: Viewer, subject: Subject) -> bool:
 def can_comment(viewer: Viewer, subject: Subject) -> bool:
     """Say something about a dump: all members."""
     return _person_is(viewer, subject, tuple(Role))
+
+
+def can_delete_note(viewer: Viewer, subject: Subject, author_id: int | None) -> bool:
+    """Leads, and everybody's own; only the own is changed by anybody (``can_edit_note``)."""
+    return _person_is(viewer, subject, (Role.LEAD,)) or can_edit_note(viewer, subject, author_id)
+
+
+def can_edit_note(viewer: Viewer, subject: Subject, author_id: int | None) -> bool:
+    """Everybody's own, as long as they may comment."""
+    return can_comment(viewer, subject) and author_id == viewer.user_id
+
+
+def can_tag(viewer: Viewer, subject: Subject) -> bool:
+    """Say what a dump is and how far people are with it: labels, tags, status, owner, ticket."""
+    return _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT)
+
+
+def can_delete_view(viewer: Viewer, team_id: UUID | None, owner_id: int) -> bool:
+    """Everybody's own view of the archive, and leads those that are shared with their team."""
+    led = team_id is not None and viewer.roles.get(team_id) == Role.LEAD
+    return not viewer.program and (led or owner_id == viewer.user_id)
 
 
 def can_analyse(viewer: Viewer, subject: Subject) -> bool:

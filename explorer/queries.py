@@ -7,19 +7,29 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from analysis.index import DataClass
 from explorer.models import (
     AuditEntry,
     Dump,
     Invitation,
     Membership,
+    Note,
     Role,
     SavedQuery,
+    SavedView,
+    SearchPosting,
     ServerRole,
     SymbolFile,
     Team,
     Upload,
 )  # fmt: skip
-from explorer.permissions import can_manage_members, can_read_whole_audit, can_upload, can_use_trash
+from explorer.permissions import (
+    can_manage_members,
+    can_read_whole_audit,
+    can_upload,
+    can_use_trash,
+    teams_with_context,
+)
 from explorer.viewers import AnyUser, viewer_of
 
 
@@ -49,6 +59,37 @@ def trash_visible_to(user: AnyUser) -> QuerySet[Dump]:
 def teams_with_trash(user: AnyUser) -> list[Team]:
     """Teams in whose trash there is something for a person."""
     return list(Team.objects.filter(pk__in=trash_visible_to(user).order_by().values("team_id")))
+
+
+def with_context(user: AnyUser, prefix: str = "") -> Q:
+    """Of dumps that a person may see, those whose context (D2) they see; the same rule as ``permissions.highest_class``."""
+    return Q(**{f"{prefix}team_id__in": teams_with_context(viewer_of(user))})
+
+
+def _in_sight(user: AnyUser) -> Q:
+    """Rows of visible dumps that carry a class, up to what the person may see of each of these dumps."""
+    structure, context = Q(data_class__lte=DataClass.D1_STRUCTURE), Q(data_class__lte=DataClass.D2_CONTEXT)
+    return structure | (context & with_context(user, "dump__"))
+
+
+def postings_visible_to(user: AnyUser) -> QuerySet[SearchPosting]:
+    """What full-text search may look through for a person."""
+    return SearchPosting.objects.filter(_in_sight(user), dump__in=dumps_visible_to(user))
+
+
+def notes_visible_to(user: AnyUser) -> QuerySet[Note]:
+    """Notes on dumps of a person's own teams, of the classes they see there; an open archive shows no notes."""
+    viewer = viewer_of(user)
+    teams = [] if viewer.program else [*viewer.roles]
+    return Note.objects.filter(_in_sight(user), dump__in=dumps_visible_to(user), dump__team_id__in=teams)
+
+
+def views_visible_to(user: AnyUser) -> QuerySet[SavedView]:
+    """Views of the archive: a person's own, and those that others share with a team of theirs."""
+    viewer = viewer_of(user)
+    if viewer.program or not viewer.user_id:
+        return SavedView.objects.none()
+    return SavedView.objects.select_related("owner", "team").filter(Q(owner_id=viewer.user_id) | Q(team_id__in=[*viewer.roles]))
 
 
 def teams_of(user: AnyUser) -> QuerySet[Team]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from explorer.services import analyses, audit, keeping, leftovers, notices, quotas, trash, uploads
+from explorer.services import analyses, audit, keeping, leftovers, notices, quotas, search_rows, trash, uploads
 
 
 @shared_task
@@ -31,6 +31,7 @@ def anchor_audit() -> None:
 @shared_task
 def sweep_leftovers() -> None:
     leftovers.sweep()
+    search_rows.sweep()
     leftovers.settle_database()
     quotas.measure_all()
 
@@ -45,3 +46,8 @@ def keep_or_remove() -> None:
 @shared_task
 def tell_leads(sequence: int) -> None:
     notices.tell_leads(sequence)
+
+
+@shared_task
+def catch_up_search() -> None:
+    search_rows.catch_up()

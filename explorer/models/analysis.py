@@ -68,6 +68,8 @@ class Analysis(models.Model):
     object_count = models.BigIntegerField(null=True)
     heap_bytes = models.BigIntegerField(null=True)
     thread_count = models.IntegerField(null=True)
+    #: With which version of ``explorer.services.search_rows`` its names were made searchable, 0 for not yet.
+    search_version = models.PositiveSmallIntegerField(default=0, db_index=True)
 
     class Meta:
         ordering: ClassVar = ["-created_at"]

@@ -55,6 +55,7 @@ class AuditEntry(models.Model):
         REMOVE_TEAM = "remove_team", "removed a team"
         REMOVE_ACCOUNT = "remove_account", "removed an account"
         NARROW_DUMP = "narrow_dump", "chose who sees a dump"
+        DELETE_NOTE = "delete_note", "deleted a note of somebody else"
         HOLD_DUMP = "hold_dump", "set a hold"
         LIFT_HOLD = "lift_hold", "lifted a hold"
         SHARE = "share", "made a share link"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import models
@@ -22,6 +23,15 @@ class Held(Exception):
     """A hold is on a dump: nobody and nothing deletes it, its file, its team or the account of who uploaded it."""
 
 
+class Status(models.TextChoices):
+    """How far people are with a dump."""
+
+    OPEN = "open", "Open"
+    INVESTIGATING = "investigating", "Investigating"
+    RESOLVED = "resolved", "Resolved"
+    WONT_FIX = "wont_fix", "Won't fix"
+
+
 class Dump(models.Model):
     """One dump of one process. Names are labels only; files are found by id. Rows go by ``explorer.services.removal`` only."""
 
@@ -37,6 +47,12 @@ class Dump(models.Model):
     service = models.CharField(max_length=100, blank=True)
     build = models.CharField(max_length=100, blank=True)
     environment = models.CharField(max_length=100, blank=True)
+    status = models.CharField(max_length=13, choices=Status, default=Status.OPEN)
+    assignee = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    #: An address is context (D2): it is shown, sorted, filtered and found only for those who see that of this dump.
+    ticket_url = models.CharField(max_length=500, blank=True)
+    #: Of the crash that the newest result found, "" for none: the same crash has the same signature (D1).
+    signature = models.CharField(max_length=16, blank=True, db_index=True)
 
     #: Set while nothing and nobody may delete the dump, and why.
     held_at = models.DateTimeField(null=True)
@@ -96,6 +112,29 @@ class Dump(models.Model):
         return tuple(label for label in (self.service, self.build, self.environment) if label)
 
     @property
+    def tag_names(self) -> list[str]:
+        return [tag.name for tag in self.tags.all()]
+
+    @property
+    def ticket_host(self) -> str:
+        """Where the ticket lies."""
+        return urlsplit(self.ticket_url).hostname or ""
+
+    @property
     def analysis(self) -> Analysis | None:
         """The latest analysis."""
         return self.analyses.order_by("-created_at").first()
+
+
+class Tag(models.Model):
+    """A word that people put on a dump to find it again (D0)."""
+
+    dump = models.ForeignKey(Dump, on_delete=models.CASCADE, related_name="tags")
+    name = models.CharField(max_length=40, db_index=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["dump", "name"], name="one_tag_per_name")]
+
+    def __str__(self) -> str:
+        return self.name

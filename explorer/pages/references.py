@@ -40,11 +40,11 @@ class References:
     """Names and links of one dump for the viewer whose index it is."""
 
     def __init__(self, index: Index, dump_id: Any) -> None:
-        self.index, self._dump_id = index, dump_id
+        self.index, self.dump_id = index, dump_id
         self._sees_names = index.shows("threads", "name")
 
     def url(self, name: str, *arguments: Any) -> str:
-        return reverse(name, args=[self._dump_id, *arguments])
+        return reverse(name, args=[self.dump_id, *arguments])
 
     # Threads
 

@@ -18,8 +18,8 @@ MOST_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. ``kind`` chooses how a cell is drawn: text, name, number, id, bytes,
-    share, address, code, words, sentence, thread, flag, mix, state or when; kinds that begin with ``hidden`` are only exported.
+    """One column. ``kind`` chooses how a cell is drawn: text, name, number, id, bytes, share, address, code, words, sentence,
+    thread, flag, mix, state, status, ticket or when; kinds that begin with ``hidden`` are only exported.
 
     ``key`` is the name in URLs and exports; ``data_class`` decides who sees the column at all, and nobody sees one that
     names none: most are made by ``structure``.

@@ -28,6 +28,7 @@ from explorer.services.engine import EngineCrashed, EngineRefused, EngineStopped
 from explorer.services.findings import findings_of, replace_findings
 from explorer.services.plain_text import plain, without_nul
 from explorer.services.quotas import measure
+from explorer.services.search_rows import FoundNames, names_found, replace_postings, signature_of
 from explorer.services.turns import next_in_turn, startable
 from explorer.services.unpacking import plain_dump
 
@@ -138,28 +139,36 @@ def _sweep(analysis: Analysis) -> None:
 
 def _publish(analysis: Analysis, lease: Lease, made: Path, engine_log: str) -> None:
     """Check the index, put it in place by one rename, then say so in the row."""
-    columns, findings = _checked_result(analysis.dump, made)
+    columns, of_dump, findings, names = _checked_result(analysis.dump, made)
     lease.renew(stage="publish", fraction=1.0)
     shutil.rmtree(analysis.index_directory, ignore_errors=True)
     made.replace(analysis.index_directory)
     with transaction.atomic():
         lease.end(State.DONE, stage="", fraction=1.0, log=without_nul(engine_log, _LOG_CHARACTERS), **columns)
         replace_findings(analysis.dump, findings)
+        Dump.objects.filter(pk=analysis.dump_id).update(**of_dump)
+    replace_postings(analysis.dump, names, analysis)
     for directory in analysis.dump.directory.glob("index-*"):
         if directory != analysis.index_directory:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _checked_result(dump: Dump, made: Path) -> tuple[dict[str, Any], list[Finding]]:
-    """Columns and findings of a result that is complete. Raises Corrupt: the engine read a file that nobody vouches for."""
+def _checked_result(dump: Dump, made: Path) -> tuple[dict[str, Any], dict[str, Any], list[Finding], list[FoundNames]]:
+    """Columns of the analysis and the dump, findings and names of a result that is complete.
+
+    Raises Corrupt: the engine read a file that nobody vouches for.
+    """
     remedy = "Please report it with the log below; the dump is kept."
     if any(path.is_symlink() for path in made.rglob("*")):
         raise Corrupt("the analysis wrote a result with links in it", remedy=remedy)
     try:
-        index = open_index(made).structure  # nothing above goes into the database
+        made_index = open_index(made)
+        index = made_index.structure  # nothing above goes into the database but what the search keeps under its class
         if not isinstance(index.facts("coverage").get("items"), list):
             raise TypeError("coverage has no items")
-        return summary_columns(index.facts("summary")), findings_of(dump, index)
+        findings = findings_of(dump, index)
+        of_dump = {"signature": plain(signature_of(index), 16)}
+        return summary_columns(index.facts("summary")), of_dump, findings, names_found(made_index, findings)
     except AnalysisError as error:
         raise Corrupt(f"the analysis wrote a result that cannot be read: {error.what}", remedy=remedy) from error
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:

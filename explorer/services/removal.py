@@ -25,6 +25,7 @@ from analysis.index import DataClass
 from explorer.models import AuditEntry, Dump, Held, Membership, Role, Team, Upload, User
 from explorer.models.analysis import OPEN_STATES
 from explorer.pages.opened import forget
+from explorer.services import search_rows
 from explorer.services.audit import write_down
 from explorer.services.quotas import measure
 
@@ -101,6 +102,7 @@ def _before_a_dump_goes(instance: Dump, **_: Any) -> None:
         _require_no_hold(dump)
         with suppress(OSError):  # a full disk, or no directory, is no reason to keep it
             (dump.directory / DELETED).touch()
+        search_rows.forget(dump)
         traces = [*_scratch_of(dump), dump.directory]
         transaction.on_commit(partial(remove, traces))
         transaction.on_commit(forget)

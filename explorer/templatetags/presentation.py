@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import template
 from django.utils import timezone
@@ -219,6 +220,23 @@ def _state(value: tuple[str, str, str, float]) -> SafeString:
     return format_html('<span class="tag {}" title="{}">{}</span>', tone, reason, words)
 
 
+def _status(value: tuple[str, str]) -> SafeString:
+    status, label = value
+    tone = {"open": "quiet", "investigating": "doubt", "resolved": "good"}.get(status, "quiet")
+    return format_html('<span class="tag {}">{}</span>', tone, label)
+
+
+@register.filter(name="ticket")
+def _ticket(value: str) -> SafeString:
+    """A ticket as the host it lies on; nobody there learns which page here led to it."""
+    host = urlsplit(value).hostname if value.startswith("https://") else ""
+    if not host:
+        return _MISSING
+    return format_html(
+        '<a href="{}" rel="noreferrer noopener nofollow" title="{}">{}</a>', value, visible(value, 300), visible(host, 60)
+    )
+
+
 def _when(value: datetime) -> SafeString:
     shown = timezone.localtime(value)
     whole, short = f"{shown:%Y-%m-%d %H:%M:%S %Z}", f"{shown:%d %b %H:%M}"
@@ -275,6 +293,8 @@ _CELLS: dict[str, Any] = {
     "code": _code,
     "flag": _flag,
     "state": _state,
+    "status": _status,
+    "ticket": _ticket,
     "when": _when,
 }
 _CLASSES = {

@@ -7,12 +7,17 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import path, reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
-from explorer import archive_list
+from analysis.index import DataClass
+from explorer import archive_filters, archive_list
 from explorer.exports import export_response
 from explorer.pages.tables import Query, Table
-from explorer.queries import dumps_visible_to, teams_for_upload, teams_of, teams_with_trash
+from explorer.permissions import teams_with_context
+from explorer.queries import teams_for_upload, teams_of, teams_with_trash
+from explorer.services.saved_views import tabs_for
+from explorer.viewers import viewer_of
 
 _STATE_LABELS = {"": "All", "open": "Under way", "done": "Done", "failed": "Failed"}
 
@@ -21,7 +26,7 @@ _STATE_LABELS = {"": "All", "open": "Under way", "done": "Done", "failed": "Fail
 def archive(request: HttpRequest) -> HttpResponseBase:
     """The dumps of a person's teams; where there is none yet, how to get one."""
     teams = list(teams_of(request.user))
-    dumps = archive_list.with_latest_analysis(dumps_visible_to(request.user))
+    dumps = archive_list.listed_for(request.user)
     counts = archive_list.state_counts(dumps)
     context: dict[str, Any] = {
         "teams": teams,
@@ -35,18 +40,21 @@ def archive(request: HttpRequest) -> HttpResponseBase:
     if not counts[""]:
         return render(request, "archive/archive.html", context)
     parameters = request.GET.dict()
-    columns = archive_list.shown_columns(dumps_visible_to(request.user), len(teams))
+    matching, found = archive_filters.with_words(
+        archive_filters.narrowed(dumps, parameters, request.user), parameters.get("q", ""), request.user
+    )
+    columns = archive_list.shown_columns(dumps, len(teams), searched=bool(found.by_dump))
     query = Query.read(parameters, columns, "-uploaded_at")
-    rows = archive_list.DumpRows(archive_list.filtered(dumps, parameters), query)
     table = Table(
         name="dumps",
         caption="Dumps",
         columns=columns,
         query=query,
-        source=rows,
+        source=archive_list.DumpRows(matching, query, found),
         empty="No dump matches.",
         noun="dumps",
         unfiltered_total=counts[""],
+        highest=DataClass.D2_CONTEXT if teams_with_context(viewer_of(request.user)) else DataClass.D1_STRUCTURE,
     )
     if file := export_response(request, "archive", table):
         return file
@@ -55,24 +63,11 @@ def archive(request: HttpRequest) -> HttpResponseBase:
         {"label": label, "count": counts[key], "url": query.url(state=key or None), "current": key == chosen}
         for key, label in _STATE_LABELS.items()
     ]
-    context["selects"] = _selects(request, parameters)
+    context["selects"] = archive_filters.selects(dumps, parameters)
     context["table"] = table
-    return render(request, "archive/archive.html", context)
-
-
-def _selects(request: HttpRequest, parameters: dict[str, str]) -> list[dict[str, Any]]:
-    labels = {"service": ("Service", "All services"), "environment": ("Environment", "All environments")}
-    selects = []
-    for key, (label, everything) in labels.items():
-        values = archive_list.distinct_values(dumps_visible_to(request.user), key)
-        if len(values) > 1:
-            selects.append({"key": key, "label": label, "all": everything, "values": values, "current": parameters.get(key, "")})
-    rules = archive_list.rules_found(dumps_visible_to(request.user))
-    if rules:
-        selects.append(
-            {"key": "rule", "label": "Finding", "all": "All findings", "values": rules, "current": parameters.get("rule", "")}
-        )
-    return selects
+    context["search_url"] = f"{reverse('search')}?{urlencode({'q': parameters['q']})}" if found.by_dump else ""
+    context["signature"], context["all_crashes_url"] = parameters.get("signature", ""), query.url(signature=None)
+    return render(request, "archive/archive.html", {**context, **tabs_for(request)})
 
 
 @require_GET

@@ -18,11 +18,12 @@ from analysis.index.store import Index
 from explorer.access import dump_for, highest_class_for
 from explorer.frame import Fact, Frame
 from explorer.long_answers import Holds, while_allowed
-from explorer.models import Analysis, Dump, State
+from explorer.models import Analysis, Dump, Note, State, Status
 from explorer.pages.opened import opened
 from explorer.pages.references import References
 from explorer.pages.source_lines import SourceLines
 from explorer.pages.types import catalogue
+from explorer.queries import notes_visible_to
 from explorer.services.symbols import TeamSymbols
 
 
@@ -93,10 +94,20 @@ def frame_of(request: HttpRequest, dump: Dump, current: str, index: Index | None
         title=dump.name,
         team=dump.team.name,
         current=current,
-        chips=(*dump.labels, "original deleted") if dump.without_original else dump.labels,
+        chips=(*dump.labels, *dump.tag_names, *(("original deleted",) if dump.without_original else ())),
         index=index,
         received=received,
+        case=_case_of(dump, highest_class_for(request, dump)),
+        notes=notes_visible_to(request.user).filter(dump=dump).exclude(pin=Note.Pin.CHANGE).count(),
     )
+
+
+def _case_of(dump: Dump, highest: DataClass) -> tuple[Fact, ...]:
+    """How far people are with it, where anybody said so; a ticket's address is context (D2)."""
+    owner = f"owner {dump.assignee.get_username()}" if dump.assignee else ""
+    case = Fact(dump.get_status_display(), owner) if owner or dump.status != Status.OPEN else None
+    ticket = Fact(words="ticket", ticket=dump.ticket_url) if dump.ticket_url and highest >= DataClass.D2_CONTEXT else None
+    return tuple(fact for fact in (case, ticket) if fact)
 
 
 def page_of(request: HttpRequest, dump: Dump, analysis: Analysis, current: str) -> DumpPage:

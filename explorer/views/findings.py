@@ -7,9 +7,12 @@ from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.http import require_GET
 
-from explorer.pages.findings import finding_cards, rule_lines
+from explorer.pages.findings import FindingCard, finding_cards, rule_lines
+from explorer.pages.pins import to_finding
+from explorer.pages.references import References
 from explorer.pages.root_paths import merged_root_paths
 from explorer.views.dump_page import DumpPage, with_index
+from explorer.views.notes import pinned_notes
 
 
 @require_GET
@@ -34,10 +37,18 @@ def finding(request: HttpRequest, page: DumpPage, number: int) -> HttpResponseBa
     if not 1 <= number <= len(cards):
         raise Http404
     card = cards[number - 1]
-    context = {"page": page, "frame": page.frame, "card": card}
+    context = {
+        "page": page, "frame": page.frame, "card": card,
+        **pinned_notes(request, page, to_finding(_as_structure(page, number)), str(number)),
+    }  # fmt: skip
     if card.types and page.index.rows["retained_types"]:
         context["root_paths"] = merged_root_paths(page.index, page.references, card.types)
     return render(request, "findings/finding.html", context)
+
+
+def _as_structure(page: DumpPage, number: int) -> FindingCard:
+    """A finding without the names of threads: what a note is pinned to is the same for all readers."""
+    return finding_cards(page.index.structure, References(page.index.structure, page.dump.pk))[number - 1]
 
 
 urlpatterns = [

@@ -19,12 +19,14 @@ from explorer.pages.assemblies import assembly_columns, assembly_rows
 from explorer.pages.generations import BY_SLUG
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
+from explorer.pages.pins import to_type
 from explorer.pages.root_paths import merged_root_paths
 from explorer.pages.tables import ListedRows, Query, Table, sorted_rows
 from explorer.pages.type_list import TypeRows, type_columns
 from explorer.pages.type_retention import type_retention
 from explorer.pages.types import DEAD, LIVE, TypeCatalogue, TypeFilter, catalogue, type_rows_at
 from explorer.views.dump_page import DumpPage, with_index
+from explorer.views.notes import pinned_notes
 
 _MOST_TYPES_IN_TREE = 200
 _TYPES_BESIDE_TREEMAP = 60
@@ -259,6 +261,7 @@ def one_type(request: HttpRequest, page: DumpPage, type_id: int) -> HttpResponse
         "statics": statics,
         "near": near,
         **_retention(page, found, type_id),
+        **pinned_notes(request, page, to_type(found.names[type_id]), str(type_id)),
     }
     return render(request, "heap/type.html", context)
 

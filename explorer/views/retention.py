@@ -22,11 +22,13 @@ from explorer.pages import retained
 from explorer.pages import secrets as secret_rows
 from explorer.pages import strings as string_rows
 from explorer.pages.memory import memory_lines
+from explorer.pages.pins import to_object
 from explorer.pages.tables import DEFAULT_PAGE_SIZE, MOST_ROWS, Column, ListedRows, Query, Rows, Table
 from explorer.services.audit import Purpose
 from explorer.services.reveals import MOST_BYTES, masked_object, reveal_object, search_strings, view_memory
 from explorer.value_acts import raw_act, search_act, value_act, value_form
 from explorer.views.dump_page import DumpPage, with_index
+from explorer.views.notes import pinned_notes
 
 _ADDRESS = re.compile("(0[xX])?[0-9a-fA-F]{1,16}")
 _MOST_DOMINATED, _MOST_BIGGEST = 100, 20
@@ -64,6 +66,7 @@ def one_object(request: HttpRequest, page: DumpPage, object_address: str) -> Htt
         "tables": {table.name: table for table in tables},
         "type_url": page.frame.url("dump-type", facts["type_id"]),
         **value_form(request, page.dump),
+        **pinned_notes(request, page, to_object(int(objects.addresses[row]), objects.type_name(row)), object_address),
         "memory_url": page.frame.url("dump-memory"),
         "masked_url": page.frame.url("dump-object-masked", object_address),
         "values_url": page.frame.url("dump-object-values", object_address),

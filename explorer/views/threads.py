@@ -15,13 +15,15 @@ from explorer.pages import stacks
 from explorer.pages import threads as thread_rows
 from explorer.pages.crash import exceptions_of_thread
 from explorer.pages.locks import locks_of_thread
+from explorer.pages.pins import to_thread
 from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, allowed_columns, sorted_rows
 from explorer.services.audit import Purpose
 from explorer.services.reveals import reveal_registers
 from explorer.value_acts import value_act, value_form
 from explorer.views.dump_page import DumpPage, with_index
+from explorer.views.notes import pinned_notes
 
-_MOST_NATIVE = 200
+_MOST_NATIVE, _MOST_FRAMES_TO_PIN = 200, 100
 _VIEWS = {"threads": "Threads", "groups": "Identical stacks"}
 
 
@@ -99,9 +101,20 @@ def thread(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpRespons
         "locks": locks_of_thread(page.index, page.references, row),
         "exceptions": exceptions_of_thread(page.index, page.references, row, page.source_lines),
         **value_form(request, page.dump),
+        **_notes(request, page, managed_id, shown),
         "registers_url": page.frame.url("dump-registers", managed_id),
     }
     return render(request, "threads/thread.html", context)
+
+
+def _notes(request: HttpRequest, page: DumpPage, managed_id: int, shown: stacks.StackPage) -> dict[str, Any]:
+    """Notes on a thread and its frames; a new one goes to the thread or to a method that is shown."""
+    context = pinned_notes(request, page, to_thread(managed_id), str(managed_id))
+    frames = {row.name: row.place for row in reversed(shown.rows) if row.kind == "managed"}
+    choices = [{"value": f"thread:{managed_id}", "label": "the thread"}]
+    choices += [{"value": f"frame:{managed_id}-{place}", "label": name} for name, place in reversed(frames.items())]
+    context["pinned"]["choices"] = choices[:_MOST_FRAMES_TO_PIN]
+    return context
 
 
 @require_GET

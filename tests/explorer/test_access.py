@@ -24,9 +24,11 @@ from explorer.models import (
     Dump,
     LentAccess,
     Membership,
+    Note,
     OriginalRequest,
     Role,
     SavedQuery,
+    SavedView,
     ShareLink,
     SymbolFile,
     Team,
@@ -120,6 +122,10 @@ TO_SIGN_IN = dict.fromkeys(METHODS, 302)
 LED_AWAY = same(**TO_SIGN_IN)
 TABLE: dict[str, Line] = {
     "archive": same(GET=200),
+    "search": same(GET=200),
+    "search-names": same(GET=200),
+    "view-save": same(POST=302),
+    "view-delete": posted(302, 302, FORBIDDEN, protected=FORBIDDEN),
     "upload": same(GET=200),
     "sample": same(POST=302),
     "account_login": Line({"GET": 200, "HEAD": 200, "POST": 200, "PUT": 200}, *[dict.fromkeys(METHODS, 302)] * 4),
@@ -194,6 +200,12 @@ TABLE: dict[str, Line] = {
     "dump-rerun": ACT,
     "dump-cancel": ACT,
     "dump-delete": posted(302, 302, FORBIDDEN, protected=FORBIDDEN),
+    "dump-found": Line({}, *[{"GET": 302}] * 3, {"GET": ABSENT}),
+    "dump-notes": READ,
+    "dump-note-add": posted(302, 302, 302),
+    "dump-note-edit": posted(FORBIDDEN, 302, FORBIDDEN, protected=FORBIDDEN),
+    "dump-note-delete": posted(302, 302, FORBIDDEN, protected=FORBIDDEN),
+    "dump-case": ACT,
     "dump-access": READ,
     "dump-narrow": LEADS_OF_THE_DUMP,
     "dump-original": RAW,
@@ -271,6 +283,10 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
         "secret": "none",
         "provider_id": "none",
         "pk": 1,
+        "kind": "type",
+        "place": 0,
+        "note_id": Note.objects.create(dump=dump, author=bob, text="x", data_class=1).pk,
+        "view_id": SavedView.objects.create(owner=bob, team=team, name="x", parameters="q=x").pk,
         "query_id": SavedQuery.objects.create(team=team, owner=bob, name="x", text="help", shared=True).pk,
     }
 
@@ -291,7 +307,7 @@ def test_every_address_has_a_line() -> None:
 
 
 #: What a token for uploads and reading is refused although its person is not: it never sees context, values or people.
-NOT_BY_TOKEN = {"dump-object-masked", "dump-access"}
+NOT_BY_TOKEN = {"dump-object-masked", "dump-access", "dump-notes"}
 
 
 def expected_answer(pattern: URLPattern, principal: str, method: str) -> object:
@@ -374,8 +390,13 @@ def expected_in(state: str, pattern: URLPattern, who: str, method: str) -> objec
     if state == "open to everybody" and said == ABSENT and name not in ("dump-native-thread", *OF_THE_TRASH):
         if name.startswith("dump-query-"):
             return None  # of the team, not of the dump
-        return 200 if method == "GET" and name not in NOT_BY_TOKEN else FORBIDDEN
+        return line_of_members(pattern) if method == "GET" and name not in NOT_BY_TOKEN else FORBIDDEN
     return said
+
+
+def line_of_members(pattern: URLPattern) -> object:
+    """What members get who only read."""
+    return TABLE[pattern.name].viewer["GET"]
 
 
 @pytest.mark.parametrize("state", STATES)
