@@ -13,6 +13,7 @@ from analysis.errors import AnalysisError
 from analysis.memory.elf_core import ElfCore, open_elf_core
 from analysis.memory.images import MappedImage, mapped_images
 from analysis.memory.initial_stack import InitialStack, read_initial_stack
+from analysis.memory.reader import Memory
 from analysis.runtime.exceptions import ExceptionReader
 from analysis.runtime.fields import FieldReader
 from analysis.runtime.gc_heap import GcHeap, read_allocation_context, read_gc_heap
@@ -48,8 +49,8 @@ class HeapShare:
 class Dump:
     """A process dump opened by the engine. Construction raises NotADump, Unsupported, Corrupt or OverLimit."""
 
-    def __init__(self, path: Path) -> None:
-        self.core: ElfCore = open_elf_core(path)
+    def __init__(self, path: Path, memory: type[Memory] = Memory) -> None:
+        self.core: ElfCore = open_elf_core(path, memory)
         self.images: list[MappedImage] = mapped_images(self.core.mappings)
 
     @cached_property

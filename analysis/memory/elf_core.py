@@ -27,8 +27,10 @@ _PT_LOAD, _PT_NOTE, _PN_XNUM = 1, 4, 0xFFFF
 #: Formats that are dumps, though not ones this version reads.
 _RECOGNISED = frozenset({"elf_core", "minidump", "gcdump", "mach_o_core", "nettrace", "kernel_dump", "hprof"})
 _SNIFFED_BYTES = 1 << 16
-_NT_PRSTATUS, _NT_PRPSINFO, _NT_AUXV, _NT_FILE = 1, 3, 6, 0x46494C45
+#: Kinds of notes: a thread, the process, the auxiliary vector, the mapped files.
+NOTE_THREAD, NOTE_PROCESS, NOTE_AUXILIARY_VECTOR, NOTE_FILES = 1, 3, 6, 0x46494C45
 _OSABI_GNU = 3
+_PROGRAM_HEADERS_AT = 32
 _PRSTATUS_SIGNAL, _PRSTATUS_PID, _PRSTATUS_REGISTERS = 12, 32, 112
 _REGISTERS = (
     "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax",
@@ -64,9 +66,22 @@ class ProcessInfo:
     command_line: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note of the file: offsets of its header and its body, bytes of the body."""
+
+    kind: int
+    start: int
+    body: int
+    size: int
+
+
 @dataclass(slots=True)
 class ElfCore:
-    """An opened core: ``memory`` reads it, the rest is what its notes say."""
+    """An opened core: ``memory`` reads it, the rest is what its notes say.
+
+    ``program_headers``: where their table lies in the file (first byte, one behind the last); ``notes`` in the order of the file.
+    """
 
     path: Path
     size_bytes: int
@@ -76,9 +91,11 @@ class ElfCore:
     auxiliary_vector: dict[int, int] = field(default_factory=dict)
     process: ProcessInfo = field(default_factory=ProcessInfo)
     written_by: str = ""
+    program_headers: tuple[int, int] = (0, 0)
+    notes: list[Note] = field(default_factory=list)
 
 
-def open_elf_core(path: Path) -> ElfCore:
+def open_elf_core(path: Path, memory: type[Memory] = Memory) -> ElfCore:
     """Open ``path``. Raises NotADump, Unsupported, Corrupt or OverLimit, each saying what the file is and what to do."""
     size = path.stat().st_size
     if size == 0:
@@ -93,7 +110,9 @@ def open_elf_core(path: Path) -> ElfCore:
                       remedy="The file was probably cut off while it was copied; copy it again.")  # fmt: skip
     # createdump marks its files as GNU (byte 7 of the header); the kernel and gdb leave it at zero.
     writer = "createdump" if view[7] == _OSABI_GNU else "the kernel or gcore"
-    core = ElfCore(path, size, Memory(view, size, segments), written_by=writer)
+    core = ElfCore(path, size, memory(view, size, segments), written_by=writer)
+    (first,) = struct.unpack_from("<Q", view, _PROGRAM_HEADERS_AT)
+    core.program_headers = first, first + headers.nbytes
     for note in headers[headers["type"] == _PT_NOTE]:
         _read_notes(core, view, int(note["offset"]), min(int(note["file_size"]), size))
     core.memory.set_mappings([(m.start, m.end) for m in core.mappings])
@@ -103,7 +122,7 @@ def open_elf_core(path: Path) -> ElfCore:
 def _program_headers(view: mmap.mmap, size: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     _refuse_foreign(view[:_SNIFFED_BYTES], size)
     header = view[:64]
-    (offset,) = struct.unpack_from("<Q", header, 32)
+    (offset,) = struct.unpack_from("<Q", header, _PROGRAM_HEADERS_AT)
     (section_offset,) = struct.unpack_from("<Q", header, 40)
     entry_size, count = struct.unpack_from("<HH", header, 54)
     if count == _PN_XNUM:
@@ -144,18 +163,19 @@ def _read_notes(core: ElfCore, view: mmap.mmap, offset: int, size: int) -> None:
         body = offset + 12 + (name_size + 3 & ~3)
         if body + body_size > end:
             break
-        if kind == _NT_PRSTATUS and body_size >= _PRSTATUS_REGISTERS + 8 * len(_REGISTERS):
+        core.notes.append(Note(kind, offset, body, body_size))
+        if kind == NOTE_THREAD and body_size >= _PRSTATUS_REGISTERS + 8 * len(_REGISTERS):
             if len(core.threads) >= LIMITS.threads:
                 raise OverLimit(f"the core names more than {LIMITS.threads:,} threads", where="NT_PRSTATUS notes")
             core.threads.append(_thread(view, body))
-        elif kind == _NT_PRPSINFO and body_size >= 136:
+        elif kind == NOTE_PROCESS and body_size >= 136:
             (pid,) = struct.unpack_from("<I", view, body + 24)
             name = _text(view[body + 40 : body + 56])
             command = _text(view[body + 56 : body + 136])
-        elif kind == _NT_AUXV:
+        elif kind == NOTE_AUXILIARY_VECTOR:
             words = struct.unpack_from(f"<{body_size // 8}Q", view, body)
             core.auxiliary_vector = dict(zip(words[::2], words[1::2], strict=False))
-        elif kind == _NT_FILE:
+        elif kind == NOTE_FILES:
             core.mappings = _mappings(view, body, body_size)
         offset = body + (body_size + 3 & ~3)
     core.process = ProcessInfo(pid, name, command)

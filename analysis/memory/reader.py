@@ -148,6 +148,15 @@ class Memory:
             values[there] = raw.reshape(-1).view(wanted)
         return values, there
 
+    def raw(self, offset: int, length: int) -> bytes:
+        """Bytes of the file itself, fewer where it ends."""
+        return self._view[offset : offset + length]
+
+    @property
+    def octets(self) -> npt.NDArray[np.uint8]:
+        """The whole file as read-only bytes."""
+        return np.frombuffer(self._view, np.uint8)
+
     def words(self) -> npt.NDArray[np.uint64]:
         """The whole file as read-only 64-bit words, for kernels; bytes after the last full word are left out."""
         return np.frombuffer(self._view, np.uint64, self.size_bytes // 8)

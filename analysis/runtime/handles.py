@@ -51,6 +51,17 @@ def read_handles(target: Target) -> tuple[list[Handle], list[str]]:
     return found, problems
 
 
+def handle_segments(target: Target) -> list[int]:
+    """Addresses of all segments, as far as they can be read."""
+    found: list[int] = []
+    try:
+        for table in _tables(target):
+            found += [segment for segment, _, _ in _segments(target, table, [])]
+    except AnalysisError:
+        pass  # what was found before the damage stands
+    return found
+
+
 def _tables(target: Target) -> Iterator[int]:
     """Addresses of all tables. With server GC more of them exist than heaps are in use: only a null ends a bucket."""
     memory = target.memory
@@ -87,6 +98,12 @@ def _first_segment(target: Target, table: int) -> tuple[int, int] | None:
 
 
 def _table(target: Target, table: int, problems: list[str]) -> Iterator[Handle]:
+    for segment, header, kinds in _segments(target, table, problems):
+        yield from _segment(target, header, segment, kinds)
+
+
+def _segments(target: Target, table: int, problems: list[str]) -> Iterator[tuple[int, bytes, int]]:
+    """Address, head and number of kinds of each segment of a table."""
     first = _first_segment(target, table)
     if first is None:
         return
@@ -100,7 +117,7 @@ def _table(target: Target, table: int, problems: list[str]) -> Iterator[Handle]:
         except MemoryFault as fault:
             problems.append(f"a segment of handles: {fault}")
             return
-        yield from _segment(target, header, segment, kinds)
+        yield segment, header, kinds
         (segment,) = struct.unpack_from("<Q", header, following)
         if not segment:
             return

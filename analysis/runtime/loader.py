@@ -32,6 +32,7 @@ class _Image:
     """The PE image behind a module, as far as it could be read."""
 
     path: str = ""
+    path_address: int = 0
     base: int = 0
     size: int = 0
     pe: PeImage | None = None
@@ -39,11 +40,13 @@ class _Image:
 
 @dataclass
 class Module:
-    """A managed module. ``image_base`` is 0 and ``pe`` None for a module made at run time."""
+    """A managed module. ``image_base`` is 0 and ``pe`` None for a module made at run time. ``path_address``: where the runtime
+    keeps the path, in UTF-16."""
 
     target: Target
     address: int
     path: str = ""
+    path_address: int = 0
     image_base: int = 0
     size: int = 0
     pe: PeImage | None = None
@@ -71,8 +74,8 @@ class Module:
     def metadata(self) -> Metadata | None:
         """The metadata tables, or None (with a reason in ``problems``) when they cannot be read."""
         try:
-            raw = self._dynamic_metadata() if self.dynamic else self._image_metadata()
-            return Metadata(raw) if raw else None
+            address, size = self.metadata_place
+            return Metadata(self.target.memory.read(address, size)) if size else None
         except AnalysisError as error:
             self.problems.append(str(error))
             return None
@@ -116,20 +119,19 @@ class Module:
             self.problems.append(str(error))
             return ""
 
-    def _image_metadata(self) -> bytes:
-        if not self.metadata_address or self.metadata_size > _MAXIMUM_METADATA_BYTES:
-            return b""
-        return self.target.memory.read(self.metadata_address, self.metadata_size)
-
-    def _dynamic_metadata(self) -> bytes:
-        """Types made by Reflection.Emit: the runtime saves their metadata in a buffer, {u32 size, bytes}."""
+    @property
+    def metadata_place(self) -> tuple[int, int]:
+        """Address and size in bytes of the metadata wherever it lies, (0, 0) for none. Raises MemoryFault."""
+        if not self.dynamic:
+            size = self.metadata_size
+            return (self.metadata_address, size) if self.metadata_address and size <= _MAXIMUM_METADATA_BYTES else (0, 0)
+        # Types made by Reflection.Emit: the runtime saves their metadata in a buffer, {u32 size, bytes}.
         if not self.target.layout.has("Module", "DynamicMetadata"):
-            return b""
+            return 0, 0
         saved = self.target.pointer(self.address, "Module", "DynamicMetadata")
         size = self.target.u32(saved, "DynamicMetadata", "Size") if saved else 0
-        if not 0 < size <= _MAXIMUM_METADATA_BYTES:
-            return b""
-        return self.target.memory.read(saved + self.target.layout.offset("DynamicMetadata", "Data"), size)
+        data = saved + self.target.layout.offset("DynamicMetadata", "Data")
+        return (data, size) if 0 < size <= _MAXIMUM_METADATA_BYTES else (0, 0)
 
     def method_table_of(self, rid: int) -> int:
         """The method table the loader registered for TypeDef ``rid``, 0 for none. Raises MemoryFault or Corrupt."""
@@ -157,31 +159,31 @@ class Module:
 def read_modules(target: Target) -> list[Module]:
     """All managed modules in the runtime's order. Raises Corrupt or MemoryFault when the list itself is unreadable."""
     found: dict[int, Module] = {}
-    for assembly in _assemblies(target):
-        address = target.pointer(assembly, "Assembly", "Module")
+    for entry in domain_assemblies(target):
+        assembly = target.pointer(entry, "DomainAssembly", "Assembly")
+        address = target.pointer(assembly, "Assembly", "Module") if assembly else 0
         if address and address not in found:
             found[address] = _module(target, address)
     return list(found.values())
 
 
-def _assemblies(target: Target) -> list[int]:
-    """Addresses of Assembly structures, through the list of DomainAssembly entries of the one AppDomain."""
+def domain_assemblies(target: Target) -> list[int]:
+    """Addresses of the DomainAssembly entries in the list of the one AppDomain."""
     layout = target.layout
     listed = target.global_pointer("AppDomain") + layout.offset("AppDomain", "DomainAssemblyList")
     count = target.u32(listed, "ArrayListBase", "Count")
     if count > LIMITS.modules:
         raise OverLimit(f"{count:,} assemblies", where="AppDomain.DomainAssemblyList")
     block = listed + layout.offset("ArrayListBase", "FirstBlock")
-    assemblies: list[int] = []
-    while block and len(assemblies) < count:
-        size = min(target.u32(block, "ArrayListBlock", "Size"), count - len(assemblies))
+    found: list[int] = []
+    while block and len(found) < count:
+        size = min(target.u32(block, "ArrayListBlock", "Size"), count - len(found))
         if not size:
             break
         start = block + layout.offset("ArrayListBlock", "ArrayStart")
-        entries = [target.memory.pointer(start + 8 * row) for row in range(size)]
-        assemblies += [target.pointer(entry, "DomainAssembly", "Assembly") if entry else 0 for entry in entries]
+        found += [target.memory.pointer(start + 8 * row) for row in range(size)]
         block = target.pointer(block, "ArrayListBlock", "Next")
-    return [assembly for assembly in assemblies if assembly]
+    return [entry for entry in found if entry]
 
 
 def _module(target: Target, address: int) -> Module:
@@ -191,7 +193,8 @@ def _module(target: Target, address: int) -> Module:
     except AnalysisError as error:
         module.problems.append(str(error))
         return module
-    module.path, module.image_base, module.size, module.pe = image.path, image.base, image.size, image.pe
+    module.path, module.path_address = image.path, image.path_address
+    module.image_base, module.size, module.pe = image.base, image.size, image.pe
     return module
 
 
@@ -203,7 +206,7 @@ def _image(target: Target, module: int) -> _Image:
         return found
     path = target.pointer(pe_image, "PEImage", "Path")
     try:
-        found.path = memory.utf16_string(path) if path else ""
+        found.path, found.path_address = memory.utf16_string(path) if path else "", path
     except MemoryFault:
         found.path = ""
     layout = target.pointer(pe_image, "PEImage", "LoadedImageLayout")

@@ -194,6 +194,7 @@ class _Streams:
     strings: tuple[int, int] = (0, 0)
     blobs: tuple[int, int] = (0, 0)
     guids: tuple[int, int] = (0, 0)
+    user_strings: tuple[int, int] = (0, 0)
     pdb: tuple[int, int] = (0, 0)
     wide: bool = False
     found: set[str] = field(default_factory=set)
@@ -249,6 +250,8 @@ class MetadataTables:
             streams.blobs = (start, end)
         elif name == "#GUID":
             streams.guids = (start, end)
+        elif name == "#US":
+            streams.user_strings = (start, end)
         elif name == "#Pdb":
             streams.pdb = (start, end)
         elif name == "#JTD":
@@ -299,6 +302,27 @@ class MetadataTables:
         """What a portable PDB says of the module it belongs to; empty for a module's own metadata."""
         start, end = self._streams.pdb
         return self._data[start:end]
+
+    @property
+    def user_string_heap(self) -> tuple[int, int]:
+        """(offset, end) of the heap of text literals, empty where there is none."""
+        return self._streams.user_strings
+
+    def blob_place(self, index: int) -> tuple[int, int]:
+        """(offset, end) of the bytes of blob ``index``. Raises Corrupt as ``blob`` does."""
+        length = len(self.blob(index))
+        _, at = compressed_unsigned(self._data, self._streams.blobs[0] + index) if index else (0, 0)
+        return at, at + length
+
+    def blob_columns(self) -> list[tuple[Table, int]]:
+        """Every column that holds indexes into the blob heap: table and place of the column."""
+        return [
+            (table, place)
+            for table in Table
+            if self._rows[table].count
+            for place, column in enumerate(_COLUMNS[table])
+            if column == "B"
+        ]
 
     def count(self, table: Table) -> int:
         return self._rows[table].count

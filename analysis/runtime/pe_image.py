@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
-from analysis.errors import Corrupt
+from analysis.errors import AnalysisError, Corrupt
 from analysis.limits import LIMITS
 
 _MACHINES = {0x014C: "x86", 0x8664: "x64", 0xAA64: "arm64", 0x01C4: "arm"}
@@ -26,6 +26,8 @@ _CODE_VIEW, _EMBEDDED_PDB = 2, 17
 _PORTABLE_PDB = 0x504D
 _MAXIMUM_SECTIONS = 96
 _MAXIMUM_DEBUG_ENTRIES = 64
+#: What a CodeView entry says before the path: signature, GUID, age.
+_CODE_VIEW_ID_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,24 @@ class PeImage:
             return 0, 0
         metadata, length = struct.unpack_from("<II", self.read_rva(rva, 16), 8)
         return (self.offset_of(metadata, length), length) if metadata and length else (0, 0)
+
+    @property
+    def structure(self) -> list[tuple[int, int]]:
+        """(first, one behind the last) offset for ``read`` of headers, CLI header, debug directory and ids of PDBs, without their
+        paths. What cannot be found is left out."""
+        found = [(0, self.size_of_headers)]
+        for number in (_CLI_DIRECTORY, _DEBUG_DIRECTORY):
+            rva, size = self._directory(number)
+            try:
+                found += [(self.offset_of(rva, size), self.offset_of(rva, size) + size)] if rva else []
+            except Corrupt:
+                continue
+        try:
+            entries = self._debug_entries
+        except AnalysisError:
+            return found
+        places = [address if self.mapped else raw for kind, _, _, address, raw in entries if kind == _CODE_VIEW]
+        return found + [(place, place + _CODE_VIEW_ID_BYTES) for place in places]
 
     @cached_property
     def _debug_entries(self) -> list[tuple[int, int, int, int, int]]:

@@ -22,6 +22,9 @@ _KEYS_PER_BUCKET = 4
 _VALUE_MASK = 0x7FFF_FFFF_FFFF_FFFF
 _EMPTY, _DELETED = 0, 1
 _SECTION_DEBUG_INFO = 105
+#: Functions, entry points of methods, exception clauses, debug info, entry points of instances, hot and cold parts.
+_SECTIONS_OF_TABLES = frozenset({102, 103, 104, _SECTION_DEBUG_INFO, 109, 120})
+_MAXIMUM_SECTIONS = 256
 _SIGNATURE = b"RTR\0"
 _ENTRIES_PER_BLOCK = 16
 _UNWIND_HANDLERS = 3
@@ -154,18 +157,32 @@ class ReadyToRunImage:
 
     @cached_property
     def _debug_section(self) -> int:
+        return self._sections.get(_SECTION_DEBUG_INFO, (0, 0))[0]
+
+    @cached_property
+    def _sections(self) -> dict[int, tuple[int, int]]:
+        """Kind -> (address, one behind the last byte) of each section."""
         target = self.target
         header = target.pointer(self.info, "ReadyToRunInfo", "ReadyToRunHeader")
         if target.memory.read(header, 4) != _SIGNATURE:
             raise Corrupt("a ReadyToRun header does not begin like one", where=f"{header:#x}")
         # READYTORUN_HEADER: signature, two u16 versions, u32 flags, u32 sections, then the sections.
-        count = min(target.memory.u32(header + 12), 256)
+        count = min(target.memory.u32(header + 12), _MAXIMUM_SECTIONS)
         size = target.layout.types["ReadyToRunSection"]["!"]
-        for row in range(count):
-            at = header + 16 + size * row
-            if target.u32(at, "ReadyToRunSection", "Type") == _SECTION_DEBUG_INFO:
-                return self.base + target.u32(at, "ReadyToRunSection", "VirtualAddress")
-        return 0
+        found = {}
+        for at in range(header + 16, header + 16 + size * count, size):
+            start = self.base + target.u32(at, "ReadyToRunSection", "VirtualAddress")
+            kind = target.u32(at, "ReadyToRunSection", "Type")
+            found.setdefault(kind, (start, start + target.u32(at, "ReadyToRunSection", "Size")))
+        return found
+
+    def table_ranges(self) -> list[tuple[int, int]]:
+        """Addresses (first, one behind the last) of what leads from code to methods and says how to unwind it: no code, and
+        nothing that code works with. Raises MemoryFault or Corrupt."""
+        header = self.target.pointer(self.info, "ReadyToRunInfo", "ReadyToRunHeader")
+        size = 16 + self.target.layout.types["ReadyToRunSection"]["!"] * min(self.target.memory.u32(header + 12), _MAXIMUM_SECTIONS)
+        found = [(header, header + size), (self._functions, self._functions + self._size * self._count)]
+        return found + [place for kind, place in self._sections.items() if kind in _SECTIONS_OF_TABLES]
 
     def _array_entry(self, base: int, index: int) -> int:
         """Address of element ``index`` of a NativeArray (``vm/nativeformatreader.h``), 0 where it has none."""

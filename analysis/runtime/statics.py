@@ -68,6 +68,22 @@ class StaticFields:
         base = self._base(info) if found else 0
         return [StaticField(method_table, field, base + field.offset) for field in found] if base else []
 
+    def base_of_numbers(self, method_table: int) -> int:
+        """Where offsets of a type's static fields that hold numbers count from, initialised or not; 0 where it has none. Raises
+        AnalysisError for damage."""
+        info = self._types.info(method_table)
+        target = self._target
+        if info.is_array or info.collectible:
+            return 0
+        if not self._has_info:
+            if info.arguments:
+                return self._entry_of_generic(info)[0]
+            return target.pointer(info.module.address, "Module", "DomainLocalModule") if info.module else 0
+        if not target.u32(method_table, "MethodTable", "MTFlags2") & _HAS_STATICS:
+            return 0
+        statics = target.pointer(method_table, "MethodTable", "AuxiliaryData") - target.layout.types["DynamicStaticsInfo"]["!"]
+        return target.pointer(statics, "DynamicStaticsInfo", "NonGCStatics") & ~1
+
     def thread_statics(self, method_table: int) -> list[Field]:
         """Reference fields of a type of which every thread has its own."""
         info = self._types.info(method_table)
@@ -102,6 +118,11 @@ class StaticFields:
         return target.pointer(block, "DomainLocalModule", "GCStatics")
 
     def _base_of_generic(self, info: TypeInfo) -> int:
+        values, flags = self._entry_of_generic(info)
+        return self._target.memory.pointer(values) if values and flags & _INITIALISED else 0
+
+    def _entry_of_generic(self, info: TypeInfo) -> tuple[int, int]:
+        """.NET 8: where a generic type keeps its statics, 0 for nowhere, and flags."""
         target, memory = self._target, self._target.memory
         flags = target.u16(info.method_table, "MethodTable", "MTFlags2")
         chunks = -(-target.u16(info.method_table, "MethodTable", "NumVirtuals") // _VIRTUALS_PER_CHUNK)
@@ -109,16 +130,13 @@ class StaticFields:
         at = info.method_table + target.layout.types["MethodTable"]["!"] + 8 * (chunks + optional)
         descriptor, number = struct.unpack("<QI", memory.read(at, 12))
         if memory.try_pointer(descriptor) != info.method_table:
-            return 0
+            return 0, 0
         module = target.pointer(info.method_table, "MethodTable", "LoaderModule")
         block = target.pointer(module, "Module", "DomainLocalModule")
         if not block or number >= target.pointer(block, "DomainLocalModule", "DynamicTableSize"):
-            return 0
+            return 0, 0
         entry = target.pointer(block, "DomainLocalModule", "DynamicTable") + number * target.layout.types["DynamicClassInfo"]["!"]
-        values = target.pointer(entry, "DynamicClassInfo", "Entry")
-        if not values or not target.u32(entry, "DynamicClassInfo", "Flags") & _INITIALISED:
-            return 0
-        return memory.pointer(values)
+        return target.pointer(entry, "DynamicClassInfo", "Entry"), target.u32(entry, "DynamicClassInfo", "Flags")
 
 
 def _definitions(types: TypeSystem, module: Module) -> npt.NDArray[np.uint64]:

@@ -1,0 +1,172 @@
+"""Make the scrubbed copy of one dump: read it, share its bytes out among rules, copy what they keep, write it down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.dump import Dump
+from analysis.errors import AnalysisError, Corrupt, Unsupported
+from analysis.heap.walk import HeapWalk
+from analysis.kernels import scrub as kernels
+from analysis.memory.reader import Memory
+from analysis.scrub.certificate import Certificate
+from analysis.scrub.container import Container, container
+from analysis.scrub.images import managed_images, native_images
+from analysis.scrub.intervals import Intervals, intervals, total
+from analysis.scrub.ledger import Claim, Ledger, Treatment
+from analysis.scrub.loader_heaps import loader_heap_blocks
+from analysis.scrub.objects import copy_objects, heap_spans, refuse_what_cannot_be_copied
+from analysis.scrub.reads import RememberingMemory
+from analysis.scrub.runtime_objects import runtime_objects
+from analysis.scrub.stacks import stacks
+from analysis.scrub.statics import number_statics
+from analysis.scrub.structures import ModulePaths, module_paths, read_structures, whole_structures
+from analysis.scrub.write import fingerprints, new_file
+from analysis.tables.facts import ENGINE_VERSION
+
+#: Called with stage, fraction of the stage (0 to 1) and a short text.
+Progress = Callable[[str, float, str], None]
+STAGES = ("open", "structures", "copy", "certificate")
+#: What a word on a stack becomes that is neither zero nor a pointer.
+_MARK = np.uint64(0x0DEFACED0DEFACED)
+
+
+def scrub(path: Path, out: Path, certificate: Path, progress: Progress) -> None:
+    """Write the copy of ``path`` to ``out`` and what it still holds to ``certificate``. Raises the family of ``analysis.errors``,
+    and leaves no file then."""
+    progress("open", 0.0, f"{path.stat().st_size:,} bytes")
+    dump = Dump(path, RememberingMemory)
+    walked = _opened(dump)
+    progress("structures", 0.0, f".NET {dump.runtime.version}")
+    ledger = Ledger(dump.core.size_bytes)
+    read_structures(dump, walked)
+    known = known_ranges(dump)
+    notes, paths = container(dump, known), module_paths(dump)
+    claims = share_out(dump, walked, ledger, notes, paths)
+    progress("copy", 0.0, "")
+    with new_file(out, dump.core.size_bytes) as (copied, finish):
+        _copy(dump, walked, claims, known, copied, ledger)
+        _fill(dump.core.memory, notes, paths, copied)
+        ledger.check()
+        progress("certificate", 0.0, "")
+        original, result = fingerprints(path, dump.core.size_bytes, copied)
+        told = Certificate(ENGINE_VERSION, dump.runtime.version, dump.kind, original, result, ledger)
+        certificate.write_text(json.dumps(told.as_dict(), indent=1))
+        finish()
+    progress("certificate", 1.0, "")
+
+
+def _opened(dump: Dump) -> HeapWalk | None:
+    """The walked heap, None for a dump without one. Raises AnalysisError for a dump that is not whole or not understood."""
+    segments = dump.core.memory.segments
+    if segments.truncated:
+        lost = sum(end - start for start, end in segments.truncated)
+        raise Corrupt(f"the file ends early: {lost:,} bytes of the process are missing, so no scrubbed copy can be made")
+    if segments.overlaps:
+        raise Corrupt("two parts of the file claim the same addresses, so no scrubbed copy can be made")
+    spans = np.column_stack([segments.offsets, segments.offsets + segments.ends - segments.starts])
+    if total(intervals(spans)) != total(spans):
+        raise Corrupt("two ranges of addresses lie in the same bytes of the file, so no scrubbed copy can be made")
+    doubts = [*dump.runtime.failed_checks, *([dump.threads.problem] if dump.threads.problem else [])]
+    if doubts:
+        raise Unsupported("the runtime is not understood well enough to make a scrubbed copy", where=doubts[0][:500])
+    walked = dump.walk()
+    if walked is not None:
+        refuse_what_cannot_be_copied(dump, walked)
+    return walked
+
+
+def known_ranges(dump: Dump) -> Intervals:
+    """Addresses the process had, as far as the dump tells: captured, left out, or shown from a file."""
+    table = dump.core.memory.segments
+    captured = np.column_stack([table.starts, table.ends])
+    mapped = [(row.start, row.end) for row in dump.core.mappings if row.end < 1 << 62]
+    return intervals(np.concatenate([captured, intervals(table.absent), intervals(mapped)]))
+
+
+def share_out(
+    dump: Dump, walked: HeapWalk | None, ledger: Ledger, notes: Container, paths: ModulePaths
+) -> list[Claim]:  # fmt: skip
+    """Every byte of the file under one rule. The first claim counts: what wipes comes before what keeps."""
+    memory = dump.core.memory
+    assert isinstance(memory, RememberingMemory)
+    structures = memory.read_addresses
+    blocks = loader_heap_blocks(dump.runtime.target, [module.address for module in dump.runtime.modules])
+    if not len(blocks):
+        raise Unsupported("the memory in which the runtime keeps its types was not found, so no scrubbed copy can be made")
+    images, found = managed_images(dump), stacks(dump)
+    types = walked.types.method_tables[1:] if walked else []
+    in_memory = (
+        ("literals, constants and attributes in metadata", Treatment.WIPE, images.data),
+        ("numbers in static fields", Treatment.WIPE, number_statics(dump, types, blocks)),
+        ("names of files in paths of modules", Treatment.COPY, paths.names),
+        ("metadata of modules", Treatment.COPY, images.metadata),
+        ("headers of images", Treatment.COPY, images.headers),
+        ("tables of precompiled code", Treatment.COPY, images.code_tables),
+        ("kinds of runtime frames on stacks", Treatment.COPY, found.frames),
+        ("stacks below the stack pointer", Treatment.WIPE, found.unused),
+        ("stacks", Treatment.STACK, found.used),
+        ("structures of the runtime", Treatment.COPY, structures),
+        ("objects of the runtime in native memory", Treatment.COPY, runtime_objects(dump)),
+        ("tables of handles and locks", Treatment.COPY, whole_structures(dump)),
+        ("types and methods in the runtime's loader heaps", Treatment.COPY, blocks),
+        ("native libraries, read-only parts", Treatment.COPY, native_images(dump)),
+    )
+    claims = [ledger.claim(rule, Treatment.COPY, spans) for rule, spans in (
+        ("headers of the file", notes.headers), ("notes of threads, process and mapped files", notes.notes),
+        ("registers that are pointers", notes.registers), ("names of mapped files", notes.names),
+    )]  # fmt: skip
+    if walked is not None:
+        claims.append(ledger.claim("contents of objects and unused parts of the heap", Treatment.OBJECTS, heap_spans(dump)))
+    claims += [ledger.claim(rule, how, in_file(memory, addresses)) for rule, how, addresses in in_memory]
+    rest = np.column_stack([memory.segments.starts, memory.segments.ends])
+    return [*claims, ledger.claim("all other memory", Treatment.POINTERS, in_file(memory, rest)), ledger.rest()]
+
+
+def in_file(memory: Memory, addresses: Intervals) -> Intervals:
+    """Bytes of the file that hold these addresses."""
+    found = [
+        (offset, offset + right - left)
+        for start, end in addresses.tolist()
+        for left, right, offset in memory.segments.between(start, end)
+    ]
+    return intervals(found)
+
+
+def _copy(
+    dump: Dump, walked: HeapWalk | None, claims: list[Claim], known: Intervals, copied: npt.NDArray[np.uint8], ledger: Ledger
+) -> None:
+    words = dump.core.memory.words()
+    octets, target = dump.core.memory.octets, copied[: 8 * len(words)].view(np.uint64)
+    starts, ends = np.ascontiguousarray(known[:, 0]), np.ascontiguousarray(known[:, 1])
+    for claim in claims:
+        size, kept = total(claim.spans), 0
+        if claim.treatment is Treatment.OBJECTS and walked is not None:
+            copy_objects(dump, walked, claim, copied, ledger)
+            continue
+        if claim.treatment is Treatment.COPY:
+            for first, last in claim.spans.tolist():
+                copied[first:last] = octets[first:last]
+            kept = size
+        elif claim.treatment in (Treatment.POINTERS, Treatment.STACK):
+            mark = _MARK if claim.treatment is Treatment.STACK else np.uint64(0)
+            kept = 8 * sum(
+                kernels.copy_pointers(words, target, (first + 7) // 8, last // 8, starts, ends, mark)
+                for first, last in claim.spans.tolist()
+            )
+        ledger.enter(claim.rule, kept, size - kept)
+
+
+def _fill(memory: Memory, notes: Container, paths: ModulePaths, copied: npt.NDArray[np.uint8]) -> None:
+    """Slashes where directories stood."""
+    places = [*notes.fills]
+    for address, text in paths.fills:
+        for left, right, offset in memory.segments.between(address, address + len(text)):
+            places.append((offset, text[left - address : right - address]))
+    for offset, text in places:
+        copied[offset : offset + len(text)] = np.frombuffer(text, np.uint8)

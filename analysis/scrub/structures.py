@@ -1,0 +1,57 @@
+"""What the runtime's own structures need outside the heap: everything that this reader reads of them, and text they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from analysis.dump import Dump
+from analysis.graph.roots import collect_roots
+from analysis.heap.walk import HeapWalk
+from analysis.insight.execution import Execution
+from analysis.runtime.handles import handle_segments
+from analysis.runtime.sync_blocks import read_sync_table
+from analysis.scrub.intervals import Intervals, intervals
+from analysis.scrub.paths import kept_from
+
+_UTF16_BYTES = 2
+
+
+def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
+    """Read once everything that an analysis reads outside the heap, so that a memory which remembers can tell."""
+    execution = Execution(dump, walked)
+    _ = execution.graph, execution.exceptions, execution.crash, execution.doing
+    if walked is not None:
+        collect_roots(dump, walked)
+        for method_table in walked.types.method_tables[1:]:
+            dump.runtime.types.name(method_table)
+
+
+def whole_structures(dump: Dump) -> Intervals:
+    """Addresses of structures that are kept as a whole, since other readers look at more of them than this one: heads of handle
+    tables, and blocks of locks."""
+    target = dump.runtime.target
+    found = [(at, at + target.layout.offset("HandleTableSegment", "Values")) for at in handle_segments(target)]
+    size = target.layout.types["SyncBlock"]["!"]
+    return intervals([*found, *((block, block + size) for block in read_sync_table(target).by_address())])
+
+
+@dataclass(slots=True)
+class ModulePaths:
+    """Addresses of the names that are kept of modules' paths, and what takes the place of their directories."""
+
+    names: Intervals
+    fills: list[tuple[int, bytes]] = field(default_factory=list)
+
+
+def module_paths(dump: Dump) -> ModulePaths:
+    """Paths that the runtime keeps of managed modules."""
+    names: list[tuple[int, int]] = []
+    fills: list[tuple[int, bytes]] = []
+    for module in dump.runtime.modules:
+        if module.path_address and module.path:
+            keep = kept_from(module.path)
+            size = len(module.path.encode("utf-16-le", "surrogatepass"))
+            start = module.path_address + len(module.path[:keep].encode("utf-16-le", "surrogatepass"))
+            names.append((start, module.path_address + size))
+            fills.append((module.path_address, "/".encode("utf-16-le") * ((start - module.path_address) // _UTF16_BYTES)))
+    return ModulePaths(intervals(names), fills)
