@@ -16,7 +16,7 @@ from analysis.kernels import scrub as kernels
 from analysis.memory.reader import Memory
 from analysis.scrub.certificate import Certificate
 from analysis.scrub.container import Container, container
-from analysis.scrub.images import managed_images, native_images
+from analysis.scrub.images import headers_of_files, managed_images, native_images
 from analysis.scrub.intervals import Intervals, intervals, total
 from analysis.scrub.ledger import Claim, Ledger, Treatment
 from analysis.scrub.loader_heaps import loader_heap_blocks
@@ -25,7 +25,7 @@ from analysis.scrub.reads import RememberingMemory
 from analysis.scrub.runtime_objects import runtime_objects
 from analysis.scrub.stacks import stacks
 from analysis.scrub.statics import number_statics
-from analysis.scrub.structures import ModulePaths, module_paths, read_structures, whole_structures
+from analysis.scrub.structures import ModulePaths, module_paths, read_structures, whole_structures, with_whole_pointers
 from analysis.scrub.write import fingerprints, new_file
 from analysis.tables.facts import ENGINE_VERSION
 
@@ -47,7 +47,7 @@ def scrub(path: Path, out: Path, certificate: Path, progress: Progress) -> None:
     read_structures(dump, walked)
     known = known_ranges(dump)
     notes, paths = container(dump, known), module_paths(dump)
-    claims = share_out(dump, walked, ledger, notes, paths)
+    claims = share_out(dump, walked, ledger, known, notes, paths)
     progress("copy", 0.0, "")
     with new_file(out, dump.core.size_bytes) as (copied, finish):
         _copy(dump, walked, claims, known, copied, ledger)
@@ -85,17 +85,19 @@ def known_ranges(dump: Dump) -> Intervals:
     """Addresses the process had, as far as the dump tells: captured, left out, or shown from a file."""
     table = dump.core.memory.segments
     captured = np.column_stack([table.starts, table.ends])
-    mapped = [(row.start, row.end) for row in dump.core.mappings if row.end < 1 << 62]
+    # Whole images: a writer may leave out rows in the middle of one.
+    rows = [*((row.start, row.end) for row in dump.core.mappings), *((image.base, image.end) for image in dump.images)]
+    mapped = [row for row in rows if row[1] < 1 << 62]
     return intervals(np.concatenate([captured, intervals(table.absent), intervals(mapped)]))
 
 
 def share_out(
-    dump: Dump, walked: HeapWalk | None, ledger: Ledger, notes: Container, paths: ModulePaths
-) -> list[Claim]:  # fmt: skip
+    dump: Dump, walked: HeapWalk | None, ledger: Ledger, known: Intervals, notes: Container, paths: ModulePaths
+) -> list[Claim]:
     """Every byte of the file under one rule. The first claim counts: what wipes comes before what keeps."""
     memory = dump.core.memory
     assert isinstance(memory, RememberingMemory)
-    structures = memory.read_addresses
+    structures = with_whole_pointers(memory, memory.read_addresses, known)
     blocks = loader_heap_blocks(dump.runtime.target, [module.address for module in dump.runtime.modules])
     if not len(blocks):
         raise Unsupported("the memory in which the runtime keeps its types was not found, so no scrubbed copy can be made")
@@ -108,6 +110,7 @@ def share_out(
         ("metadata of modules", Treatment.COPY, images.metadata),
         ("headers of images", Treatment.COPY, images.headers),
         ("tables of precompiled code", Treatment.COPY, images.code_tables),
+        ("headers of other mapped images", Treatment.COPY, headers_of_files(dump)),
         ("kinds of runtime frames on stacks", Treatment.COPY, found.frames),
         ("stacks below the stack pointer", Treatment.WIPE, found.unused),
         ("stacks", Treatment.STACK, found.used),

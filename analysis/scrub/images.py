@@ -17,6 +17,9 @@ from analysis.scrub.metadata import data_in_metadata
 _PT_LOAD, _WRITABLE = 1, 2
 _ELF_PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 _MAXIMUM_HEADERS = 128
+#: Where a portable executable says where its header lies, and the header how long all headers are.
+_PE_HEADER_AT, _SIZE_OF_HEADERS = 60, 24 + 60
+_FURTHEST_PE_HEADER, _LARGEST_HEADERS = 0x10000, 0x2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,20 @@ def _code_tables(dump: Dump, module: Module) -> list[tuple[int, int]]:
         return ReadyToRunImage(dump.runtime.target, module.address, module.image_base).table_ranges()
     except AnalysisError:
         return []
+
+
+def headers_of_files(dump: Dump) -> Intervals:
+    """Addresses of the headers of all portable executables among the mapped files, loaded as modules or not."""
+    found: list[tuple[int, int]] = []
+    memory = dump.core.memory
+    for image in dump.images:
+        try:
+            start = memory.u32(image.base + _PE_HEADER_AT) if memory.read(image.base, 2) == b"MZ" else 0
+            size = memory.u32(image.base + start + _SIZE_OF_HEADERS) if 0 < start < _FURTHEST_PE_HEADER else 0
+        except MemoryFault:
+            continue
+        found.append((image.base, image.base + min(size, _LARGEST_HEADERS)))
+    return intervals(found)
 
 
 def native_images(dump: Dump) -> Intervals:

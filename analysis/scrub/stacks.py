@@ -10,7 +10,9 @@ from analysis.limits import LIMITS
 from analysis.runtime.frames import END, FrameReader
 from analysis.scrub.intervals import Intervals, intervals
 
-_WORD = 8
+_WORD, _PAGE = 8, 0x1000
+#: At least this long is the C library's ``struct pthread``, and no page longer.
+_CONTROL_BLOCK_BYTES = 0x800
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +25,29 @@ class Stacks:
 
 
 def stacks(dump: Dump) -> Stacks:
-    """The stacks of all threads: each is the captured range that its stack pointer lies in."""
+    """The stacks of all threads: each lies in the captured range that its stack pointer lies in."""
     table = dump.core.memory.segments
     unused: list[tuple[int, int]] = []
     used: list[tuple[int, int]] = []
-    pointers = sorted({state.registers["rsp"] & ~7 for state in dump.core.threads})
-    for pointer in pointers:
+    bottom = 0
+    for state in sorted(dump.core.threads, key=lambda state: state.registers["rsp"]):
+        pointer = state.registers["rsp"] & ~(_WORD - 1)
         found = table.find(pointer)
         if found is None:
             continue
-        below = max([found[0], *(other for other in pointers if other < pointer)])
-        # Two stacks in one range: what lies between the lower one's pointer and this one is in use by the lower one.
-        if below == found[0]:
-            unused.append((found[0], pointer))
-        used.append((pointer, found[1]))
+        # Where two stacks lie in one range, the upper one begins no lower than the other one ends.
+        unused.append((max(found[0], bottom), pointer))
+        bottom = _end(state.registers["fs_base"], pointer, found[1])
+        used.append((pointer, bottom))
     return Stacks(intervals(unused), intervals(used), intervals(_frames(dump)))
+
+
+def _end(control_block: int, pointer: int, range_end: int) -> int:
+    """Where a stack ends. A thread that was started has its control block at the end of its stack; the first thread of a
+    process has it elsewhere, and on its stack arguments and environment up to the end."""
+    if pointer <= control_block < range_end:
+        return min((control_block + _CONTROL_BLOCK_BYTES + _PAGE - 1) & -_PAGE, range_end)
+    return range_end
 
 
 def _frames(dump: Dump) -> list[tuple[int, int]]:

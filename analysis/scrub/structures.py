@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from analysis.dump import Dump
 from analysis.graph.roots import collect_roots
 from analysis.heap.walk import HeapWalk
 from analysis.insight.execution import Execution
+from analysis.memory.reader import Memory
 from analysis.runtime.handles import handle_segments
 from analysis.runtime.sync_blocks import read_sync_table
 from analysis.scrub.intervals import Intervals, intervals
 from analysis.scrub.paths import kept_from
 
-_UTF16_BYTES = 2
+_UTF16_BYTES, _WORD_BYTES = 2, 8
 
 
 def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
@@ -33,6 +36,16 @@ def whole_structures(dump: Dump) -> Intervals:
     found = [(at, at + target.layout.offset("HandleTableSegment", "Values")) for at in handle_segments(target)]
     size = target.layout.types["SyncBlock"]["!"]
     return intervals([*found, *((block, block + size) for block in read_sync_table(target).by_address())])
+
+
+def with_whole_pointers(memory: Memory, addresses: Intervals, known: Intervals) -> Intervals:
+    """The same, with all of each word of which it holds a part when that word points into ``known``: who reads one byte of a
+    pointer must not tear it."""
+    words = np.unique(np.concatenate([addresses[:, 0], addresses[:, 1] - 1]) & -_WORD_BYTES)
+    values, there = memory.gather(words.view(np.uint64), np.uint64)
+    row = np.searchsorted(known[:, 0].view(np.uint64), values, side="right") - 1
+    points = there & (row >= 0) & (values < known[np.maximum(row, 0), 1].view(np.uint64))
+    return intervals(np.concatenate([addresses, np.column_stack([words, words + _WORD_BYTES])[points]]))
 
 
 @dataclass(slots=True)
