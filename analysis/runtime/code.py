@@ -5,6 +5,8 @@ Source: docs/design/datacontracts/ExecutionManager.md and ``vm/codeman.h``, ``vm
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from analysis.contracts.target import Target
@@ -12,7 +14,7 @@ from analysis.errors import AnalysisError, Corrupt, MemoryFault
 from analysis.limits import LIMITS
 from analysis.runtime.ready_to_run import ReadyToRunImage
 
-_LEVEL_SHIFTS = (49, 41, 33, 25, 17)
+_LEVEL_SHIFTS, _PLACES_PER_LEVEL = (49, 41, 33, 25, 17), 256
 _IS_CODE_HEAP, _IS_STUB_LIST = 2, 4
 _LARGEST_STUB_KIND = 15
 _BYTES_PER_BUCKET, _NIBBLES_PER_WORD, _BYTES_PER_STEP = 32, 8, 4
@@ -146,6 +148,40 @@ class CodeMap:
             if not fragment:
                 return None
         raise Corrupt("a list of code ranges does not end", where=f"address {ip:#x}")
+
+    def structures(self) -> list[int]:
+        """Addresses of all RangeSection and CodeHeapListNode structures, as far as they can be read."""
+        found: dict[int, None] = {}
+        try:
+            for fragment in self._fragments():
+                address = self.target.pointer(fragment, "RangeSectionFragment", "RangeSection")
+                if address in found:
+                    continue
+                found[address] = None
+                section = self._read_section(address)
+                node = section.heap_list if section.flags & _IS_CODE_HEAP else 0
+                while node and node not in found and len(found) < LIMITS.code_ranges:
+                    found[node] = None
+                    node = self.target.pointer(node, "CodeHeapListNode", "Next")
+        except AnalysisError as error:
+            self.problems.add(str(error))
+        return list(found)
+
+    def _fragments(self) -> Iterator[int]:
+        """All fragments of the range map: it is a tree with a table of 256 places on each level."""
+        tables = [self.target.variable("CodeRangeMap")]
+        for _ in _LEVEL_SHIFTS[:-1]:
+            tables = [place for table in tables for place in self._places(table)]
+        for fragment in (place for table in tables for place in self._places(table)):
+            for _ in range(LIMITS.code_ranges):
+                yield fragment
+                fragment = self.target.pointer(fragment, "RangeSectionFragment", "Next") & ~1
+                if not fragment:
+                    break
+
+    def _places(self, table: int) -> list[int]:
+        places = struct.unpack(f"<{_PLACES_PER_LEVEL}Q", self.target.memory.read(table, 8 * _PLACES_PER_LEVEL))
+        return [place & ~1 for place in places if place & ~1]
 
     def _read_section(self, address: int) -> _Section:
         target = self.target

@@ -31,6 +31,7 @@ from analysis.tables.facts import ENGINE_VERSION
 
 #: Called with stage, fraction of the stage (0 to 1) and a short text.
 Progress = Callable[[str, float, str], None]
+_PAGE = 0x1000
 STAGES = ("open", "structures", "copy", "certificate")
 #: What a word on a stack becomes that is neither zero nor a pointer.
 _MARK = np.uint64(0x0DEFACED0DEFACED)
@@ -84,7 +85,8 @@ def _opened(dump: Dump) -> HeapWalk | None:
 def known_ranges(dump: Dump) -> Intervals:
     """Addresses the process had, as far as the dump tells: captured, left out, or shown from a file."""
     table = dump.core.memory.segments
-    captured = np.column_stack([table.starts, table.ends])
+    # A stack that overflowed is pointed to from a page below it.
+    captured = np.column_stack([table.starts - _PAGE, table.ends])
     # Whole images: a writer may leave out rows in the middle of one.
     rows = [*((row.start, row.end) for row in dump.core.mappings), *((image.base, image.end) for image in dump.images)]
     mapped = [row for row in rows if row[1] < 1 << 62]

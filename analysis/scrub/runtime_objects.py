@@ -1,4 +1,4 @@
-"""The runtime's own objects in native memory: its threads, assemblies, images and loader allocators.
+"""The runtime's own objects in native memory: its threads, assemblies, images, loader allocators, and what it knows of code.
 
 They are kept as a whole, since other readers look at more of their fields than this one. How long each is, the C library's heap
 says: a block begins with its size, and the head of the next one says that it is in use (``malloc/malloc.c`` in glibc).
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from analysis.contracts.target import Target
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
+from analysis.runtime.code import CodeMap
 from analysis.runtime.loader import domain_assemblies
 from analysis.scrub.intervals import Intervals, intervals
 
@@ -44,6 +45,7 @@ def _addresses(dump: Dump) -> Iterator[int]:
     for thread in dump.threads.threads:
         yield thread.address
     yield from domain_assemblies(target)
+    yield from CodeMap(target).structures()
     for module in dump.runtime.modules:
         yield from _of_module(target, module.address)
 
