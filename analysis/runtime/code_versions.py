@@ -6,6 +6,8 @@ dotnet/runtime. The first code of a method is no version of its own: of it nothi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from analysis.contracts.target import Target
 from analysis.errors import AnalysisError
 
@@ -18,20 +20,22 @@ def optimisation_tier(target: Target, method_desc: int, start: int) -> str:
     if not method_desc or not target.layout.has("NativeCodeVersionNode", "OptimizationTier"):
         return ""
     try:
-        node = _first_version(target, method_desc)
-        for _ in range(_MAXIMUM_VERSIONS):
-            if not node:
-                return ""
+        for node in versions_of(target, method_desc):
             if target.pointer(node, "NativeCodeVersionNode", "NativeCode") == start:
                 tier = target.u32(node, "NativeCodeVersionNode", "OptimizationTier")
                 return _TIERS[tier] if tier < len(_TIERS) else ""
-            node = target.pointer(node, "NativeCodeVersionNode", "Next")
     except AnalysisError:
         pass  # the versions are not in the dump
     return ""
 
 
-def _first_version(target: Target, method_desc: int) -> int:
+def versions_of(target: Target, method_desc: int) -> Iterator[int]:
+    """Addresses of the NativeCodeVersionNode structures of a method. Raises MemoryFault where they are not in the dump."""
     data = target.pointer(method_desc, "MethodDesc", "CodeData")
     state = target.pointer(data, "MethodDescCodeData", "VersioningState") if data else 0
-    return target.pointer(state, "MethodDescVersioningState", "NativeCodeVersionNode") if state else 0
+    node = target.pointer(state, "MethodDescVersioningState", "NativeCodeVersionNode") if state else 0
+    for _ in range(_MAXIMUM_VERSIONS):
+        if not node:
+            return
+        yield node
+        node = target.pointer(node, "NativeCodeVersionNode", "Next")

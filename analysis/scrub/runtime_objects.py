@@ -12,6 +12,7 @@ from analysis.contracts.target import Target
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.runtime.code import CodeMap
+from analysis.runtime.code_versions import versions_of
 from analysis.runtime.loader import domain_assemblies
 from analysis.scrub.intervals import Intervals, intervals
 
@@ -46,8 +47,22 @@ def _addresses(dump: Dump) -> Iterator[int]:
         yield thread.address
     yield from domain_assemblies(target)
     yield from CodeMap(target).structures()
+    yield from _code_versions(dump)
     for module in dump.runtime.modules:
         yield from _of_module(target, module.address)
+
+
+def _code_versions(dump: Dump) -> Iterator[int]:
+    """Versions of the code of the methods that are on stacks."""
+    target = dump.runtime.target
+    if not target.layout.has("NativeCodeVersionNode", "NativeCode"):
+        return
+    methods = {frame.code.method.address for stack in dump.stacks for frame in stack.frames if frame.code}
+    for method in methods - {0}:
+        try:
+            yield from versions_of(target, method)
+        except AnalysisError:
+            continue
 
 
 def _of_module(target: Target, module: int) -> Iterator[int]:
