@@ -9,6 +9,7 @@
     python -m analysis query INDEX SQL --out F   answer the SELECT in the file SQL over an index, as JSON in F
     python -m analysis values DUMP ADDRESS --out F   what one object holds, as JSON in F
     python -m analysis memory DUMP ADDRESS LENGTH --out F   raw memory, as JSON with hexadecimal digits in F
+    python -m analysis scrub DUMP --out F --certificate F   a copy without values, and what it still holds as JSON
     python -m analysis warm                  compile the kernels ahead
     python -m analysis walls --other FILE    try from inside what a captured reader would; a JSON line for each attempt
 
@@ -57,6 +58,8 @@ def main(arguments: list[str], confined: Confined = lambda read, write: None) ->
             return _memory(arguments, confined)
         if command == "search":
             return _search(arguments, confined)
+        if command == "scrub":
+            return _scrub(arguments, confined)
         if command == "warm":
             return _warm()
         if command == "walls":
@@ -95,10 +98,7 @@ def _analyse(arguments: list[str], confined: Confined) -> int:
     confined([options.dump], [options.out])
     from analysis.pipeline import analyse
 
-    analyse(
-        options.dump, options.out,
-        lambda stage, fraction, detail: _say({"stage": stage, "fraction": round(fraction, 3), "detail": detail}),
-    )  # fmt: skip
+    analyse(options.dump, options.out, _say_progress)
     _say({"done": True})
     return 0
 
@@ -246,6 +246,24 @@ def _memory(arguments: list[str], confined: Confined) -> int:
     return 0
 
 
+def _scrub(arguments: list[str], confined: Confined) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis scrub")
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="file for the copy; it appears when it is whole")
+    parser.add_argument("--certificate", type=Path, required=True, help="file for what the copy still holds, as JSON")
+    options = parser.parse_args(arguments[1:])
+    confined([options.dump], [options.out.parent, options.certificate.parent])
+    from analysis.scrub.copying import scrub
+
+    scrub(options.dump, options.out, options.certificate, _say_progress)
+    _say({"done": True})
+    return 0
+
+
+def _say_progress(stage: str, fraction: float, detail: str) -> None:
+    _say({"stage": stage, "fraction": round(fraction, 3), "detail": detail})
+
+
 def confine_to(read: list[Path], write: list[Path]) -> None:
     """Walls first. Compiled kernels may be read and kept: the server gives every analysis a copy of its own."""
     kernels = cache_base()
@@ -291,9 +309,10 @@ def _walls(arguments: list[str]) -> int:
 def _warm() -> int:
     from analysis.graph.warm import compile_graph_kernels
     from analysis.heap.warm import compile_kernels
+    from analysis.scrub.warm import compile_scrub_kernels
     from analysis.secrets.warm import compile_secret_kernels
 
-    seconds = compile_kernels() + compile_graph_kernels() + compile_secret_kernels()
+    seconds = compile_kernels() + compile_graph_kernels() + compile_secret_kernels() + compile_scrub_kernels()
     sys.stdout.write(f"kernels ready in {seconds:.1f} s\n")
     return 0
 

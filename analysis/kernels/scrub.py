@@ -50,13 +50,6 @@ def copy_pointers(words, copy, first, last, starts, ends, mark):
 
 
 @kernel
-def copy_bytes(original, copy, first, last):
-    """Copy single bytes of a file seen as bytes."""
-    for place in range(max(first, 0), min(last, original.size)):
-        copy[place] = original[place]
-
-
-@kernel
 def copy_objects(
     words, copy, octets, copied, jobs, first, last, types, addresses, programs, runs, base_sizes, component_sizes,
     plans, fields, low, chunks, kept,

@@ -169,7 +169,7 @@ class ReadyToRunImage:
         # READYTORUN_HEADER: signature, two u16 versions, u32 flags, u32 sections, then the sections.
         count = min(target.memory.u32(header + 12), _MAXIMUM_SECTIONS)
         size = target.layout.types["ReadyToRunSection"]["!"]
-        found = {}
+        found: dict[int, tuple[int, int]] = {}
         for at in range(header + 16, header + 16 + size * count, size):
             start = self.base + target.u32(at, "ReadyToRunSection", "VirtualAddress")
             kind = target.u32(at, "ReadyToRunSection", "Type")
@@ -180,7 +180,8 @@ class ReadyToRunImage:
         """Addresses (first, one behind the last) of what leads from code to methods and says how to unwind it: no code, and
         nothing that code works with. Raises MemoryFault or Corrupt."""
         header = self.target.pointer(self.info, "ReadyToRunInfo", "ReadyToRunHeader")
-        size = 16 + self.target.layout.types["ReadyToRunSection"]["!"] * min(self.target.memory.u32(header + 12), _MAXIMUM_SECTIONS)
+        count = min(self.target.memory.u32(header + 12), _MAXIMUM_SECTIONS)
+        size = 16 + self.target.layout.types["ReadyToRunSection"]["!"] * count
         found = [(header, header + size), (self._functions, self._functions + self._size * self._count)]
         return found + [place for kind, place in self._sections.items() if kind in _SECTIONS_OF_TABLES]
 

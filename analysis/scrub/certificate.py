@@ -14,8 +14,8 @@ RESIDUAL_LEAKS = (
     "which object refers to which",
     "addresses",
     "names of types, fields, methods, modules and files without their directories, and the framework's version",
-    "the structural fields: sizes and links of collections, states of tasks, timers and state machines, owners of locks, codes of "
-    "exceptions, code that delegates call",
+    "the structural fields: sizes and links of collections, states of tasks, timers and state machines, owners of locks, "
+    "codes of exceptions, code that delegates call",
     "stack traces of exceptions and stacks of threads: code and places, no values",
     "which words on stacks were zero",
     "numbers in native memory, on stacks and in registers that look like an address the process had",
@@ -57,8 +57,6 @@ class Certificate:
             "result": self.result.as_dict(),
             "kept_bytes": sum(ledger.kept.values()),
             "wiped_bytes": sum(ledger.wiped.values()),
-            "rules": [
-                {"rule": rule, "kept_bytes": ledger.kept[rule], "wiped_bytes": ledger.wiped[rule]} for rule in ledger.kept
-            ],
+            "rules": [{"rule": rule, "kept_bytes": ledger.kept[rule], "wiped_bytes": ledger.wiped[rule]} for rule in ledger.kept],
             "residual_leaks": list(RESIDUAL_LEAKS),
         }

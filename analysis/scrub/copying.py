@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.dump import Dump
-from analysis.errors import AnalysisError, Corrupt, Unsupported
+from analysis.errors import Corrupt, Unsupported
 from analysis.heap.walk import HeapWalk
 from analysis.kernels import scrub as kernels
 from analysis.memory.reader import Memory
@@ -21,7 +21,7 @@ from analysis.scrub.intervals import Intervals, intervals, total
 from analysis.scrub.ledger import Claim, Ledger, Treatment
 from analysis.scrub.loader_heaps import loader_heap_blocks
 from analysis.scrub.objects import copy_objects, heap_spans, refuse_what_cannot_be_copied
-from analysis.scrub.reads import RememberingMemory
+from analysis.scrub.reads import RememberingMemory, read_addresses
 from analysis.scrub.runtime_objects import runtime_objects
 from analysis.scrub.stacks import stacks
 from analysis.scrub.statics import number_statics
@@ -98,8 +98,7 @@ def share_out(
 ) -> list[Claim]:
     """Every byte of the file under one rule. The first claim counts: what wipes comes before what keeps."""
     memory = dump.core.memory
-    assert isinstance(memory, RememberingMemory)
-    structures = with_whole_pointers(memory, memory.read_addresses, known)
+    structures = with_whole_pointers(memory, read_addresses(memory), known)
     blocks = loader_heap_blocks(dump.runtime.target, [module.address for module in dump.runtime.modules])
     if not len(blocks):
         raise Unsupported("the memory in which the runtime keeps its types was not found, so no scrubbed copy can be made")
@@ -113,7 +112,7 @@ def share_out(
         ("headers of images", Treatment.COPY, images.headers),
         ("tables of precompiled code", Treatment.COPY, images.code_tables),
         ("headers of other mapped images", Treatment.COPY, headers_of_files(dump)),
-        ("kinds of runtime frames on stacks", Treatment.COPY, found.frames),
+        ("marks of frames and exceptions on stacks", Treatment.COPY, found.marks),
         ("stacks below the stack pointer", Treatment.WIPE, found.unused),
         ("stacks", Treatment.STACK, found.used),
         ("structures of the runtime", Treatment.COPY, structures),

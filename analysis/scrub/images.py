@@ -11,7 +11,7 @@ from analysis.errors import AnalysisError, MemoryFault
 from analysis.memory.images import MappedImage
 from analysis.runtime.loader import Module
 from analysis.runtime.ready_to_run import ReadyToRunImage
-from analysis.scrub.intervals import Intervals, intervals, subtract
+from analysis.scrub.intervals import Intervals, intervals
 from analysis.scrub.metadata import data_in_metadata
 
 _PT_LOAD, _WRITABLE = 1, 2
@@ -48,7 +48,9 @@ def managed_images(dump: Dump) -> ManagedImages:
         if module.pe:
             headers += [(module.image_base + left, module.image_base + right) for left, right in module.pe.structure]
             tables += _code_tables(dump, module)
-    return ManagedImages(intervals(data), intervals(metadata), subtract(intervals(headers), intervals(metadata)), intervals(tables))
+    return ManagedImages(
+        intervals(data), intervals(metadata), subtract(intervals(headers), intervals(metadata)), intervals(tables)
+    )
 
 
 def _code_tables(dump: Dump, module: Module) -> list[tuple[int, int]]:

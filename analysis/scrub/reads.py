@@ -1,43 +1,51 @@
-"""A memory that remembers which addresses were read, so that what the runtime's own structures need is known by name of
-nobody: it is what the reader itself reads of them."""
+"""A memory that remembers which addresses were read: what the runtime's own structures need is what the reader itself reads
+of them, not a list that somebody would have to keep up to date."""
 
 from __future__ import annotations
 
+import mmap
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.memory.reader import Memory
+from analysis.memory.segments import SegmentTable
 from analysis.scrub.intervals import Intervals, intervals
+
+_HIGHEST = np.uint64(1 << 47)
 
 
 class RememberingMemory(Memory):
-    """Text of unknown length is not remembered: who reads some says so with a rule of its own."""
+    """Text of unknown length is not remembered: who keeps some has a rule of its own for it.
 
-    _bulk: list[tuple[npt.NDArray[np.uint64], int]]
-    _single: dict[int, int]
+    ``single``: address -> most bytes read there at once; ``many``: addresses, and how many bytes at each of them.
+    """
+
+    def __init__(self, view: mmap.mmap, size_bytes: int, segments: SegmentTable) -> None:
+        super().__init__(view, size_bytes, segments)
+        self.single: dict[int, int] = {}
+        self.many: list[tuple[npt.NDArray[np.uint64], int]] = []
 
     def _locate(self, address: int, length: int) -> int:
-        known = self.__dict__.setdefault("_single", {})
-        if known.get(address, 0) < length:
-            known[address] = length
+        if self.single.get(address, 0) < length:
+            self.single[address] = length
         return super()._locate(address, length)
 
     def gather(self, addresses: npt.NDArray[np.uint64], kind: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        self.__dict__.setdefault("_bulk", []).append((addresses.copy(), np.dtype(kind).itemsize))
+        self.many.append((addresses.copy(), np.dtype(kind).itemsize))
         return super().gather(addresses, kind)
 
-    @property
-    def read_addresses(self) -> Intervals:
-        """Everything that was asked for, whether it was there or not."""
-        single = self.__dict__.get("_single", {})
-        at, length = np.fromiter(single.keys(), np.uint64, len(single)), np.fromiter(single.values(), np.int64, len(single))
-        starts, lengths = [at], [length]
-        for addresses, size in self.__dict__.get("_bulk", []):
-            starts.append(addresses)
-            lengths.append(np.full(len(addresses), size, np.int64))
-        start, size_of = np.concatenate(starts), np.concatenate(lengths)
-        sane = start < np.uint64(1 << 47)
-        low = start[sane].view(np.int64)
-        return intervals(np.column_stack([low, low + size_of[sane]]))
+
+def read_addresses(memory: Memory) -> Intervals:
+    """Every address that was asked for so far, whether it was there or not; none of a memory that does not remember."""
+    if not isinstance(memory, RememberingMemory):
+        return intervals([])
+    known = {at: length for at, length in memory.single.items() if 0 <= at < _HIGHEST}
+    starts = [np.fromiter(known.keys(), np.uint64, len(known)), *(addresses for addresses, _ in memory.many)]
+    lengths = [np.fromiter(known.values(), np.int64, len(known))]
+    lengths += [np.full(len(addresses), size, np.int64) for addresses, size in memory.many]
+    start, length = np.concatenate(starts), np.concatenate(lengths)
+    sane = start < _HIGHEST
+    low = start[sane].view(np.int64)
+    return intervals(np.column_stack([low, low + length[sane]]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.dump import Dump
-from analysis.errors import AnalysisError, MemoryFault
+from analysis.errors import AnalysisError
 from analysis.limits import LIMITS
 from analysis.runtime.frames import END, FrameReader
 from analysis.scrub.intervals import Intervals, intervals
@@ -13,15 +14,17 @@ from analysis.scrub.intervals import Intervals, intervals
 _WORD, _PAGE = 8, 0x1000
 #: At least this long is the C library's ``struct pthread``, and no page longer.
 _CONTROL_BLOCK_BYTES = 0x800
+_FRAME_BYTES, _TRACKER_BYTES = 16, 72
 
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """Addresses: ``unused`` lie below the stack pointers, ``used`` above, ``frames`` are the marks of the runtime's Frames."""
+    """Addresses: ``unused`` lie below the stack pointers, ``used`` above, ``marks`` are what the runtime's Frames and trackers of
+    exceptions begin with."""
 
     unused: Intervals
     used: Intervals
-    frames: Intervals
+    marks: Intervals
 
 
 def stacks(dump: Dump) -> Stacks:
@@ -39,7 +42,7 @@ def stacks(dump: Dump) -> Stacks:
         unused.append((max(found[0], bottom), pointer))
         bottom = _end(state.registers["fs_base"], pointer, found[1])
         used.append((pointer, bottom))
-    return Stacks(intervals(unused), intervals(used), intervals(_frames(dump)))
+    return Stacks(intervals(unused), intervals(used), intervals(_marks(dump)))
 
 
 def _end(control_block: int, pointer: int, range_end: int) -> int:
@@ -50,18 +53,33 @@ def _end(control_block: int, pointer: int, range_end: int) -> int:
     return range_end
 
 
-def _frames(dump: Dump) -> list[tuple[int, int]]:
-    """The first word of every Frame says what kind it is: a number from .NET 10 on."""
-    reader = FrameReader(dump.runtime.target, lambda address: False)
+def _marks(dump: Dump) -> list[tuple[int, int]]:
+    """The first words of every Frame say what kind it is, a number from .NET 10 on; those of a tracker of exceptions how far its
+    exception came."""
+    target = dump.runtime.target
+    reader = FrameReader(target, lambda address: False)
     found: list[tuple[int, int]] = []
     for thread in dump.threads.threads:
-        try:
-            at = reader.first(thread.address)
-            for _ in range(LIMITS.explicit_frames):
-                if at in (0, END):
-                    break
-                found.append((at, at + 2 * _WORD))
-                at = reader.read(at).next
-        except (MemoryFault, AnalysisError):
-            continue
+        found += [(at, at + _FRAME_BYTES) for at in _followed(lambda at: reader.read(at).next, reader.first, thread.address)]
+        found += [
+            (at, at + _TRACKER_BYTES)
+            for at in _followed(
+                lambda at: target.pointer(at, "ExceptionInfo", "PreviousNestedInfo"),
+                lambda at: target.pointer(at, "Thread", "ExceptionTracker"),
+                thread.address,
+            )
+        ]
     return found
+
+
+def _followed(following: Callable[[int], int], first: Callable[[int], int], thread: int) -> list[int]:
+    """Addresses of the links of a chain, as far as it can be read."""
+    found: dict[int, None] = {}
+    try:
+        at = first(thread)
+        while at not in (0, END) and at not in found and len(found) < LIMITS.explicit_frames:
+            found[at] = None
+            at = following(at)
+    except AnalysisError:
+        pass  # what was followed so far stands
+    return list(found)

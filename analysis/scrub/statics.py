@@ -63,4 +63,5 @@ def _method_tables(
     canonical = np.where(shared, tagged & ~_TAGS, address)
     ee_class, there = memory.gather(canonical + link, np.uint64)
     owner, there_too = memory.gather(ee_class + back, np.uint64)
-    return address[there & there_too & (ee_class & _TAGS == 0) & (owner == canonical)]
+    found: npt.NDArray[np.uint64] = address[there & there_too & (ee_class & _TAGS == 0) & (owner == canonical)]
+    return found

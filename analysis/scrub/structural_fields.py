@@ -55,7 +55,9 @@ _TASKS = {
     "System.Threading.Tasks.Sources.ManualResetValueTaskSourceCore": ("_completed",),
     "System.Threading.CancellationTokenSource": ("_state", "_disposed"),
     "System.Threading.CancellationTokenSource+CallbackNode": ("Id",),
-    "System.Threading.CancellationTokenSource+Registrations": ("ExecutingCallbackId", "NextAvailableId", "ThreadIDExecutingCallbacks"),
+    "System.Threading.CancellationTokenSource+Registrations": (
+        "ExecutingCallbackId", "NextAvailableId", "ThreadIDExecutingCallbacks",
+    ),
     "System.Threading.ThreadPoolWorkQueue+WorkStealingQueue": ("m_mask", "m_headIndex", "m_tailIndex"),
     "System.Threading.ThreadPoolWorkQueue+CacheLineSeparated": ("queueProcessingStage", "hasOutstandingThreadRequest"),
     "System.Threading.PortableThreadPool": ("_minThreads", "_maxThreads", "_numBlockedThreads", "_cpuUtilization"),
@@ -76,7 +78,9 @@ _LOCKS = {
     ),
     "System.Threading.ReaderWriterCount": ("lockID", "readercount", "writercount", "upgradecount"),
     "System.Threading.SpinLock": ("_owner",),
-    "System.Threading.Thread": ("_managedThreadId", "_priority", "_DONT_USE_InternalThread", "_mayNeedResetForThreadPool", "_isDead", "_isThreadPool"),
+    "System.Threading.Thread": (
+        "_managedThreadId", "_priority", "_DONT_USE_InternalThread", "_mayNeedResetForThreadPool", "_isDead", "_isThreadPool",
+    ),
     "System.Runtime.InteropServices.SafeHandle": ("_state",),
 }  # fmt: skip
 

@@ -30,7 +30,7 @@ def new_file(out: Path, size: int) -> Iterator[tuple[npt.NDArray[np.uint8], Call
         nonlocal finished
         view.flush()
         os.fsync(file.fileno())
-        os.replace(partial, out)
+        partial.replace(out)
         directory = os.open(out.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
