@@ -75,11 +75,10 @@ def _pointers(raw: bytes, note: Note, known: Intervals) -> list[tuple[int, int]]
 
 
 def _auxiliary_vector(raw: bytes, note: Note) -> list[tuple[int, int]]:
-    kinds = struct.unpack(f"<{len(raw) // 8}Q", raw[: len(raw) & ~7])[::2]
+    kinds = struct.unpack(f"<{len(raw) // 16 * 2}Q", raw[: len(raw) // 16 * 16])[::2]
+    # Without its kind, a pair would end the list.
     return [
-        (note.body + 16 * row, note.body + min(16 * row + 16, note.size))
-        for row, kind in enumerate(kinds)
-        if kind not in _PRIVATE_KINDS
+        (note.body + 16 * row, note.body + 16 * row + (8 if kind in _PRIVATE_KINDS else 16)) for row, kind in enumerate(kinds)
     ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.dump import Dump
-from analysis.errors import Corrupt, Unsupported
+from analysis.errors import AnalysisError, Corrupt, Unsupported
 from analysis.heap.walk import HeapWalk
 from analysis.kernels import scrub as kernels
 from analysis.memory.reader import Memory
@@ -19,7 +19,7 @@ from analysis.scrub.container import Container, container
 from analysis.scrub.images import headers_of_files, managed_images, native_images
 from analysis.scrub.intervals import Intervals, intervals, total
 from analysis.scrub.ledger import Claim, Ledger, Treatment
-from analysis.scrub.loader_heaps import loader_heap_blocks
+from analysis.scrub.loader_heaps import loader_heaps
 from analysis.scrub.objects import copy_objects, heap_spans, refuse_what_cannot_be_copied
 from analysis.scrub.reads import RememberingMemory, read_addresses
 from analysis.scrub.runtime_objects import runtime_objects
@@ -83,14 +83,17 @@ def _opened(dump: Dump) -> HeapWalk | None:
 
 
 def known_ranges(dump: Dump) -> Intervals:
-    """Addresses the process had, as far as the dump tells: captured, left out, or shown from a file."""
+    """Addresses the process had, as far as the dump tells: captured, left out, shown from a file, or part of the heap."""
     table = dump.core.memory.segments
     # A stack that overflowed is pointed to from a page below it.
     captured = np.column_stack([table.starts - _PAGE, table.ends])
     # Whole images: a writer may leave out rows in the middle of one.
     rows = [*((row.start, row.end) for row in dump.core.mappings), *((image.base, image.end) for image in dump.images)]
     mapped = [row for row in rows if row[1] < 1 << 62]
-    return intervals(np.concatenate([captured, intervals(table.absent), intervals(mapped)]))
+    heap = dump.gc_heap
+    segments = [] if isinstance(heap, AnalysisError) else heap.segments
+    spans = [(segment.start, max(segment.end, segment.committed_end)) for segment in segments]
+    return intervals(np.concatenate([captured, *map(intervals, (table.absent, mapped, spans))]))
 
 
 def share_out(
@@ -99,14 +102,14 @@ def share_out(
     """Every byte of the file under one rule. The first claim counts: what wipes comes before what keeps."""
     memory = dump.core.memory
     structures = with_whole_pointers(memory, read_addresses(memory), known)
-    blocks = loader_heap_blocks(dump.runtime.target, [module.address for module in dump.runtime.modules])
-    if not len(blocks):
+    heaps = loader_heaps(dump.runtime.target, [module.address for module in dump.runtime.modules])
+    if walked is not None and not len(heaps.blocks):
         raise Unsupported("the memory in which the runtime keeps its types was not found, so no scrubbed copy can be made")
     images, found = managed_images(dump), stacks(dump)
     types = walked.types.method_tables[1:] if walked else []
     in_memory = (
         ("literals, constants and attributes in metadata", Treatment.WIPE, images.data),
-        ("numbers in static fields", Treatment.WIPE, number_statics(dump, types, blocks)),
+        ("numbers in static fields", Treatment.WIPE, number_statics(dump, types, heaps.blocks)),
         ("names of files in paths of modules", Treatment.COPY, paths.names),
         ("metadata of modules", Treatment.COPY, images.metadata),
         ("headers of images", Treatment.COPY, images.headers),
@@ -118,7 +121,8 @@ def share_out(
         ("structures of the runtime", Treatment.COPY, structures),
         ("objects of the runtime in native memory", Treatment.COPY, runtime_objects(dump)),
         ("tables of handles and locks", Treatment.COPY, whole_structures(dump)),
-        ("types and methods in the runtime's loader heaps", Treatment.COPY, blocks),
+        ("lists of the runtime's loader heaps", Treatment.COPY, heaps.lists),
+        ("types and methods in the runtime's loader heaps", Treatment.COPY, heaps.blocks),
         ("native libraries, read-only parts", Treatment.COPY, native_images(dump)),
     )
     claims = [ledger.claim(rule, Treatment.COPY, spans) for rule, spans in (

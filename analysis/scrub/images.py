@@ -48,9 +48,7 @@ def managed_images(dump: Dump) -> ManagedImages:
         if module.pe:
             headers += [(module.image_base + left, module.image_base + right) for left, right in module.pe.structure]
             tables += _code_tables(dump, module)
-    return ManagedImages(
-        intervals(data), intervals(metadata), subtract(intervals(headers), intervals(metadata)), intervals(tables)
-    )
+    return ManagedImages(*map(intervals, (data, metadata, headers, tables)))
 
 
 def _code_tables(dump: Dump, module: Module) -> list[tuple[int, int]]:

@@ -40,7 +40,8 @@ def new_file(out: Path, size: int) -> Iterator[tuple[npt.NDArray[np.uint8], Call
 
     with partial.open("w+b") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            # Wiped pages stay holes that take no room on the disk.
+            file.truncate(size)
             view = mmap.mmap(file.fileno(), size)
             yield np.frombuffer(view, np.uint8), finish
         finally:

@@ -1,5 +1,5 @@
 // A program that fills its heap with unusual types, writes down what it holds, prints READY and waits to be dumped.
-// Arguments: what to do (shapes, hoards, list, types, threads, waits, convoy, crowd), a file for what it knows, a scale.
+// Arguments: what to do (shapes, hoards, list, types, threads, waits, convoy, crowd, canaries), a file for what it knows, a scale.
 using System;
 using System.Collections.Generic;
 using System.IO;
@@ -23,6 +23,7 @@ public static class Program
             case "hoards": Hoards.Build(scale); break;
             case "list": Large.List(scale); break;
             case "types": Large.Types(scale); break;
+            case "canaries": Canaries.Build(); break;
             case "threads": case "waits": case "convoy": case "crowd": break;
             default: Console.Error.WriteLine($"unknown scenario {scenario}"); return 2;
         }
@@ -35,6 +36,7 @@ public static class Program
             case "waits": Waits.Build(scale); break;
             case "crowd": Waits.Crowd(scale); Thread.Sleep(3000); break;
             case "convoy": Waits.Convoy(scale); Thread.Sleep(1000); break;
+            case "canaries": Canaries.BuildDead(); break;
             case "hoards": case "list": case "types": break;
             default: Shapes.BuildYoung(); break;
         }

@@ -1,0 +1,93 @@
+"""Scrubbed copies for tests: made once for each dump, refilled originals, and what two sets of facts differ in."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.scrub.copying import scrub
+from analysis.scrub.structural_fields import STATE_MACHINE_FIELDS, STRUCTURAL_FIELDS
+
+#: Facts that are values, by their place among all facts: what a copy may differ in.
+DECLARED_DIFFERENCES = re.compile(
+    r"strings_sample\.\d+\.value|duplicate_strings.*|exceptions\.\d+\.message|threads\.\d+\.(exception\.message|name)"
+    r"|modules\.\d+\.domain"
+)
+_PROGRAM_HEADER = np.dtype(
+    [("type", "<u4"), ("flags", "<u4"), ("offset", "<i8"), ("address", "<i8"), ("physical", "<u8"), ("size", "<i8"),
+     ("memory", "<u8"), ("align", "<u8")]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A scrubbed copy and its certificate."""
+
+    path: Path
+    certificate: dict[str, Any]
+
+
+def make_copy(dump: Path, directory: Path, name: str = "copy") -> Copy:
+    out, certificate = directory / f"{name}.dmp", directory / f"{name}.json"
+    scrub(dump, out, certificate, lambda stage, fraction, detail: None)
+    return Copy(out, json.loads(certificate.read_text()))
+
+
+def differences(left: Any, right: Any, place: str = "") -> list[str]:
+    """Places at which two sets of facts differ, without the declared ones."""
+    found: list[str] = []
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in left.keys() | right.keys():
+            found += differences(left.get(key), right.get(key), f"{place}.{key}" if place else str(key))
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for row, (one, other) in enumerate(zip(left, right, strict=True)):
+            found += differences(one, other, f"{place}.{row}")
+    elif left != right and not DECLARED_DIFFERENCES.fullmatch(place):
+        found.append(place)
+    return found
+
+
+def refill(dump: Path, out: Path, payload: npt.NDArray[np.int64], seed: int) -> int:
+    """A copy of a dump with random bytes in all of ``payload`` (address, length); how many bytes."""
+    shutil.copyfile(dump, out)
+    data = np.memmap(out, np.uint8, "r+")
+    (at,) = struct.unpack_from("<Q", data, 32)
+    (count,) = struct.unpack_from("<H", data, 56)
+    headers = np.frombuffer(data[at : at + count * _PROGRAM_HEADER.itemsize].tobytes(), _PROGRAM_HEADER)
+    loads = np.sort(headers[(headers["type"] == 1) & (headers["size"] > 0)], order="address")
+    row = np.maximum(np.searchsorted(loads["address"], payload[:, 0], side="right") - 1, 0)
+    random, filled = np.random.default_rng(seed), 0
+    for (address, length), load in zip(payload.tolist(), loads[row], strict=True):
+        into = address - int(load["address"])
+        if into >= 0 and into + length <= int(load["size"]):
+            data[load["offset"] + into : load["offset"] + into + length] = random.integers(0, 256, length, np.uint8)
+            filled += length
+    data.flush()
+    return filled
+
+
+def told_payload(answers: dict[str, Any]) -> npt.NDArray[np.int64]:
+    """Where stored answers of the reference reader see values: strings and objects of its samples whose fields it lists. They do
+    not tell which type declares a field, so every field that is called like a structural one is left out."""
+    structural = STATE_MACHINE_FIELDS.union(*STRUCTURAL_FIELDS.values())
+    fields = {known["name"]: known["instance"] for known in answers["fields"].values()}
+    sizes = {"Boolean": 1, "Int8": 1, "UInt8": 1, "Char": 2, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Float": 4,
+             "Int64": 8, "UInt64": 8, "Double": 8}  # fmt: skip
+    found = [(int(one["address"], 16) + 12, 2 * one["length"]) for one in answers["strings_sample"]]
+    for one in answers["objects_sample"]:
+        address = int(one["address"], 16)
+        element = re.fullmatch(r"System\.(Byte|Char|Int64|Double|Int16|UInt16|UInt32|UInt64)\[\]", one["type"])
+        if element and one["size"] > 24:
+            found.append((address + 16, one["size"] - 24))
+        for field in fields.get(one["type"], ()) if one["type"] != "System.String" else ():
+            if field["element"] in sizes and field["Name"] not in structural:
+                found.append((address + 8 + field["Offset"], sizes[field["element"]]))
+    return np.array(found, np.int64)

@@ -1,0 +1,122 @@
+"""A scrubbed copy of the bundled dumps: what it keeps, that it is the same every time, and that it depends on no value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.__main__ import main
+from analysis.dump import Dump
+from analysis.errors import AnalysisError
+from analysis.reference_facts import reference_facts
+from tests.analysis.bundled_dumps import bundled_dump
+from tests.analysis.scrubbed import Copy, differences, make_copy, refill, told_payload
+from tests.goals import Goals
+
+_REFILLS = 2
+
+
+@dataclass(frozen=True)
+class Scrubbed:
+    original: Path
+    copy: Copy
+    directory: Path
+
+
+@pytest.fixture(scope="module", params=["zoo-net8", "finalizer-net9", "zoo-net10", "zoo-mini-net10"])
+def scrubbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scrubbed]:
+    directory = tmp_path_factory.mktemp("scrubbed")
+    original = bundled_dump(request.param)
+    yield Scrubbed(original, make_copy(original, directory), directory)
+    for path in directory.iterdir():
+        path.unlink()
+
+
+def test_the_structure_is_the_same(scrubbed: Scrubbed, goals: Goals) -> None:
+    before, after = reference_facts(Dump(scrubbed.original)), reference_facts(Dump(scrubbed.copy.path))
+    found = differences(before, after)
+    goals.count("G26 scrubbed copy: structure equal by our facts", not found, 1)
+    assert not found
+
+
+def test_kept_and_wiped_add_up(scrubbed: Scrubbed) -> None:
+    told = scrubbed.copy.certificate
+    assert told["kept_bytes"] + told["wiped_bytes"] == scrubbed.original.stat().st_size == scrubbed.copy.path.stat().st_size
+    assert told["wiped_bytes"] > 0.2 * told["original"]["size_bytes"]
+    assert told["result"]["sha256"] == hashlib.sha256(scrubbed.copy.path.read_bytes()).hexdigest()
+    assert told["original"]["sha256"] == hashlib.sha256(scrubbed.original.read_bytes()).hexdigest()
+
+
+def test_a_copy_of_the_copy_is_the_copy(scrubbed: Scrubbed, goals: Goals) -> None:
+    again = make_copy(scrubbed.copy.path, scrubbed.directory, "again")
+    same = again.certificate["result"] == scrubbed.copy.certificate["result"]
+    goals.count("G26 scrubbed copy: a copy of the copy is the same", same, 1)
+    assert same
+
+
+def test_no_value_changes_the_copy(scrubbed: Scrubbed, goals: Goals) -> None:
+    """Bytes that the reference reader calls values are replaced at random: the copy stays the same, byte for byte."""
+    answers = json.loads(scrubbed.original.with_suffix(".oracle.json").read_text())
+    if not answers["heap"]["objects"]:
+        pytest.skip("a dump without a heap: the reference reader names no values in it")
+    payload, same = told_payload(answers), 0
+    for seed in range(_REFILLS):
+        other = scrubbed.directory / "refilled.dmp"
+        assert refill(scrubbed.original, other, payload, seed) > 2_000
+        same += make_copy(other, scrubbed.directory, "other").certificate["result"] == scrubbed.copy.certificate["result"]
+    goals.count("G26 scrubbed copy: pairs without a difference", same, _REFILLS)
+    assert same == _REFILLS
+
+
+def test_no_text_that_the_reference_reader_saw_is_left(scrubbed: Scrubbed) -> None:
+    """Longer texts of the heap, except those that are names in metadata or of files as well."""
+    answers = json.loads(scrubbed.original.with_suffix(".oracle.json").read_text())
+    raw = scrubbed.copy.path.read_bytes()
+    texts = {one["value"] for one in answers["strings_sample"] if len(one["value"]) >= 12 and one["value"].isprintable()}
+    assert not [text for text in texts if text.encode("utf-16-le") in raw and f"/{text}".encode("utf-16-le") not in raw]
+    names = {text for text in texts if text.encode() in raw}
+    assert all(" " not in name for name in names), names
+
+
+def test_no_directory_is_left(scrubbed: Scrubbed) -> None:
+    raw = scrubbed.copy.path.read_bytes()
+    for directory in ("/opt/demo", "/usr/share/dotnet", "/home/app", "/usr/lib/x86_64"):
+        assert directory.encode("utf-16-le") not in raw
+        assert f"{directory}/scenarios".encode() not in raw
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.9, 0.999])
+def test_a_file_that_ends_early_is_refused(cut: float, tmp_path: Path) -> None:
+    whole = bundled_dump("zoo-net10").read_bytes()
+    _refused(whole[: int(cut * len(whole))], tmp_path, "ends early")
+
+
+def test_a_heap_with_damage_is_refused(tmp_path: Path) -> None:
+    whole = np.fromfile(bundled_dump("zoo-net10"), np.uint8)
+    dump = Dump(bundled_dump("zoo-net10"))
+    walked = dump.walk()
+    assert walked is not None
+    address = int(walked.columns.address[len(walked.columns.address) // 2])
+    _, _, offset = dump.core.memory.segments.between(address, address + 8)[0]
+    whole[offset : offset + 8] = 0xFF
+    _refused(whole.tobytes(), tmp_path, "hold no understood objects")
+
+
+def test_what_is_no_dump_is_refused(tmp_path: Path) -> None:
+    _refused(b"just a text\n" * 1000, tmp_path, ".")
+
+
+def _refused(raw: bytes, directory: Path, what: str) -> None:
+    """The command says why, and leaves neither a copy nor a part of one."""
+    dump, out, certificate = (directory / name for name in ("in.dmp", "out.dmp", "out.json"))
+    dump.write_bytes(raw)
+    with pytest.raises(AnalysisError, match=what):
+        make_copy(dump, directory, "out")
+    assert main(["scrub", str(dump), "--out", str(out), "--certificate", str(certificate)]) == 3
+    assert sorted(path.name for path in directory.iterdir()) == ["in.dmp"]
