@@ -34,6 +34,7 @@ _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "search_values": permissions.can_search_values,
     "see_raw": permissions.can_see_raw,
     "take_original": permissions.can_take_original,
+    "scrub": permissions.can_scrub,
     "share": permissions.can_share,
     "narrow": permissions.can_narrow,
     "delete": permissions.can_delete,

@@ -114,6 +114,11 @@ def can_take_original(viewer: Viewer, subject: Subject) -> bool:
     return _person_is(viewer, subject, _PROTECTED)
 
 
+def can_scrub(viewer: Viewer, subject: Subject) -> bool:
+    """Have a copy without values made, and download it."""
+    return _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT)
+
+
 def can_share(viewer: Viewer, subject: Subject) -> bool:
     """Make links that show structure."""
     return _person_is(viewer, subject, _MEMBERS_WITH_CONTEXT)

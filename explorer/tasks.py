@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from celery import shared_task
 
-from explorer.services import analyses, audit, keeping, leftovers, notices, quotas, search_rows, trash, uploads
+from explorer.services import (
+    analyses,
+    audit,
+    keeping,
+    leftovers,
+    notices,
+    quotas,
+    scrubbed,
+    search_rows,
+    trash,
+    uploads,
+)  # fmt: skip
 
 
 @shared_task
@@ -14,8 +27,14 @@ def analyse(analysis_id: str) -> None:
 
 
 @shared_task
+def scrub(dump_id: str) -> None:
+    scrubbed.run(UUID(dump_id))
+
+
+@shared_task
 def reap() -> None:
     analyses.reap()
+    scrubbed.reap()
 
 
 @shared_task

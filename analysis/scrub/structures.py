@@ -23,6 +23,8 @@ def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
     """Read once everything that an analysis reads outside the heap, so that a memory which remembers can tell."""
     execution = Execution(dump, walked)
     _ = execution.graph, execution.exceptions, execution.crash, execution.doing
+    for referred in {one.object for stack in dump.stacks for frame in stack.frames for one in frame.objects}:
+        dump.named_fields.type_name(referred)
     if walked is not None:
         collect_roots(dump, walked)
         for method_table in walked.types.method_tables[1:]:

@@ -8,6 +8,7 @@ from explorer.models.invitation import Invitation
 from explorer.models.note import Note
 from explorer.models.original import OriginalRequest
 from explorer.models.query import SavedQuery
+from explorer.models.scrubbed import ScrubbedCopy
 from explorer.models.search import SearchedName, SearchPosting
 from explorer.models.share import ShareLink
 from explorer.models.symbol import SymbolFile
@@ -32,6 +33,7 @@ __all__ = [
     "Role",
     "SavedQuery",
     "SavedView",
+    "ScrubbedCopy",
     "SearchPosting",
     "SearchedName",
     "ServerRole",

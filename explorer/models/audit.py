@@ -48,6 +48,8 @@ class AuditEntry(models.Model):
         DOWNLOAD_ORIGINAL = "download_original", "downloaded the original file"
         TRASH_DUMP = "trash_dump", "moved a dump to the trash"
         RESTORE_DUMP = "restore_dump", "took a dump out of the trash"
+        MAKE_SCRUBBED = "make_scrubbed", "asked for a scrubbed copy"
+        DOWNLOAD_SCRUBBED = "download_scrubbed", "downloaded the scrubbed copy"
         DELETE_DUMP = "delete_dump", "deleted a dump"
         DELETE_ORIGINAL = "delete_original", "deleted the original file of a dump"
         CHANGE_KEEPING = "change_keeping", "changed how long dumps are kept"

@@ -41,6 +41,7 @@ _INDEX_BYTES_LIMIT = 64 << 30
 # The window of an archive and what comes out of one step; a few bytes more in a file than may be kept tell that there are more.
 _UNPACKING_MEMORY_BYTES = 512 << 20
 _BEYOND_LIMIT_BYTES = 1 << 20
+_CERTIFICATE_BYTES_LIMIT = 64 << 20
 # A PDB is read while somebody waits for the page; what it may use is far more than an honest one needs.
 _SYMBOL_SECONDS = 20
 _SYMBOL_MEMORY_BYTES = 2 << 30
@@ -113,6 +114,15 @@ def unpack_archive(archive: Path, plain_file: Path, limit_bytes: int, progress: 
     allowed = _allowed(settings.ANALYSIS_SECONDS, _UNPACKING_MEMORY_BYTES, limit_bytes + _BEYOND_LIMIT_BYTES)
     arguments = ["unpack", str(archive), "--out", str(plain_file), "--limit", str(limit_bytes)]
     _run(arguments, plain_file.parent, allowed, progress)
+
+
+def scrub_dump(dump: Path, out: Path, certificate: Path, progress: Progress) -> None:
+    """Make a scrubbed copy of ``dump``, in a directory of its own. Raises as ``run_engine``."""
+    size = dump.stat().st_size + _CERTIFICATE_BYTES_LIMIT
+    allowed = _Allowed(settings.ANALYSIS_SECONDS, settings.ANALYSIS_MEMORY_BYTES, size)
+    if kernel_directory().exists():
+        shutil.copytree(kernel_directory(), out.parent / _KERNELS)
+    _run(["scrub", str(dump), "--out", str(out), "--certificate", str(certificate)], out.parent, allowed, progress)
 
 
 def read_symbols(pdb: Path, lines: Path) -> dict[str, Any]:

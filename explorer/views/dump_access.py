@@ -15,15 +15,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from explorer.access import dump_for, highest_class_for
-from explorer.models import AuditEntry, Dump, ShareLink
+from explorer.models import AuditEntry, Dump, ScrubbedCopy, ShareLink
 from explorer.pages.opened import opened
 from explorer.pages.secrets import secret_hints
-from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narrow, can_share, can_take_original
+from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narrow, can_scrub, can_share, can_take_original
 from explorer.queries import audit_visible_to, members_of
 from explorer.services import originals
 from explorer.services.audit import write_down
 from explorer.services.holds import lift_hold, set_hold
 from explorer.services.plain_text import plain
+from explorer.services.scrubbed import certificate_of
 from explorer.services.shares import DAYS
 from explorer.value_acts import value_form
 from explorer.viewers import subject_of, viewer_of
@@ -58,11 +59,19 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
         "days": DAYS,
         "asked": originals.waiting(dump) if can_take_original(viewer, subject) and analysis is not None else [],
         "granted": originals.granted_to(request, dump),
+        **_scrubbed(dump, may=can_scrub(viewer, subject) and analysis is not None),
         "may_take": can_take_original(viewer, subject) and analysis is not None,
         **value_form(request, dump),
         "looks": audit_visible_to(request.user).filter(dump_key=dump.pk)[:_LATEST_LOOKS],
     }
     return render(request, "access/access.html", context)
+
+
+def _scrubbed(dump: Dump, *, may: bool) -> dict[str, object]:
+    """The scrubbed copy and what it still holds, for those who may have it."""
+    copy = ScrubbedCopy.objects.select_related("dump", "asked_by").filter(dump=dump).first() if may else None
+    made = copy is not None and copy.state == ScrubbedCopy.State.DONE
+    return {"may_scrub": may, "copy": copy, "certificate": certificate_of(copy) if copy and made else None}
 
 
 @require_POST

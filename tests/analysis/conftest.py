@@ -12,7 +12,9 @@ from tests.analysis.fresh_dumps import LAB, FreshDumps
 from tests.analysis.reference_dumps import ReferenceDump, reference_dumps
 
 # Without the lab beside the project no dump can be made; the closing line says so.
-collect_ignore = [] if LAB.exists() else ["test_fresh_dumps.py", "test_fresh_waits.py", "test_fresh_hoards.py"]
+collect_ignore = (
+    [] if LAB.exists() else ["test_fresh_dumps.py", "test_fresh_waits.py", "test_fresh_hoards.py", "test_scrubbed_fresh.py"]
+)
 
 
 @pytest.fixture(scope="session")

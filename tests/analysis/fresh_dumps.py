@@ -50,6 +50,7 @@ RECIPES = (
     Recipe("hoards", "heap", "hoards", own=True),
     Recipe("threads", "heap", "threads", own=True),
     Recipe("waits", "heap", "waits", own=True),
+    Recipe("canaries", "heap", "canaries", environment=("CANARY_ENVIRONMENT=b3f8a1d65e7042c9",), own=True),
 )
 
 
@@ -76,9 +77,9 @@ class FreshDumps:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._lab = unpacked_lab()
+        self.lab = unpacked_lab()
         program = directory / "unusual.dll"
-        _run(Path(self._lab) / "csc.sh", str(program), *_COMPILER_OPTIONS, *map(str, sorted(_PROGRAMS.glob("*.cs"))))
+        _run(Path(self.lab) / "csc.sh", str(program), *_COMPILER_OPTIONS, *map(str, sorted(_PROGRAMS.glob("*.cs"))))
         self._pool = ThreadPoolExecutor(_AT_ONCE)
         self._made: dict[str, Future[FreshDump]] = {r.name: self._pool.submit(self._make, r, program) for r in RECIPES}
 
@@ -92,7 +93,7 @@ class FreshDumps:
     def _make(self, recipe: Recipe, program: Path) -> FreshDump:
         path = self._directory / f"{recipe.name}.dmp"
         answers = path.with_suffix(".oracle.json")
-        settings = {"LAB": self._lab, **({"PROGRAM": str(program)} if recipe.own else {})}
+        settings = {"LAB": self.lab, **({"PROGRAM": str(program)} if recipe.own else {})}
         _run(
             LAB / "make-dump.sh",
             str(path),

@@ -68,7 +68,7 @@ def test_no_value_changes_the_copy(scrubbed: Scrubbed, goals: Goals) -> None:
     payload, same = told_payload(answers), 0
     for seed in range(_REFILLS):
         other = scrubbed.directory / "refilled.dmp"
-        assert refill(scrubbed.original, other, payload, seed) > 2_000
+        assert refill(scrubbed.original, other, payload, seed) > 500
         same += make_copy(other, scrubbed.directory, "other").certificate["result"] == scrubbed.copy.certificate["result"]
     goals.count("G26 scrubbed copy: pairs without a difference", same, _REFILLS)
     assert same == _REFILLS

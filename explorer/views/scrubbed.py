@@ -1,0 +1,55 @@
+"""The scrubbed copy of a dump: having it made, what it still holds, taking it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from explorer.access import dump_for
+from explorer.models import ScrubbedCopy
+from explorer.services import scrubbed
+
+
+@require_POST
+def make(request: HttpRequest, dump_id: UUID) -> HttpResponse:
+    dump = dump_for(request, dump_id, "scrub")
+    scrubbed.ask(request=request, dump=dump)
+    messages.success(request, "A scrubbed copy is being made. This page says when it is there.")
+    return redirect("dump-access", dump.pk)
+
+
+@never_cache
+@require_GET
+def certificate(request: HttpRequest, dump_id: UUID) -> HttpResponse:
+    """What the copy still holds, for programs."""
+    dump = dump_for(request, dump_id, "scrub")
+    made = ScrubbedCopy.objects.filter(dump=dump, state=ScrubbedCopy.State.DONE).first()
+    told = scrubbed.certificate_of(made) if made else None
+    if told is None:
+        raise Http404("There is no scrubbed copy of this dump.")
+    return JsonResponse(told, json_dumps_params={"indent": 1})
+
+
+@require_POST
+def take(request: HttpRequest, dump_id: UUID) -> HttpResponseBase:
+    """The copy itself."""
+    dump = dump_for(request, dump_id, "scrub")
+    try:
+        file = scrubbed.take(request=request, dump=dump)
+    except FileNotFoundError:
+        raise Http404("There is no scrubbed copy of this dump.") from None
+    name = f"scrubbed-{dump.pk}.dmp"
+    return FileResponse(file.open("rb"), as_attachment=True, filename=name, content_type="application/octet-stream")
+
+
+urlpatterns = [
+    path("dumps/<uuid:dump_id>/scrubbed", take, name="dump-scrubbed"),
+    path("dumps/<uuid:dump_id>/scrubbed/make", make, name="dump-scrubbed-make"),
+    path("dumps/<uuid:dump_id>/scrubbed/certificate", certificate, name="dump-scrubbed-certificate"),
+]
