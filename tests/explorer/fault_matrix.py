@@ -43,6 +43,7 @@ _LEASE_SECONDS = 0.05
 _SECONDS_FOR_A_CELL = 60
 _CONTENT = core_bytes(4000, seed=6)
 _TOKEN = Path("token")
+_RESULT = shutil.ignore_patterns("result")
 _ENGINE = Path(__file__).with_name("faulty_engine.py")
 
 
@@ -245,16 +246,40 @@ def problems(scenario: str, data: Path) -> Iterator[str]:
     yield from audit.faults(anchors)
 
 
+def _quick_engine(template: Path) -> list[str]:
+    return [sys.executable, "-I", "-S", str(_ENGINE), str(template / "result"), "none", "-", "-"]
+
+
+def _prepared(scenario: str, template: Path) -> Path:
+    """What was there before the fault, made once for all cells of a scenario."""
+    data = template.with_name(f"before-{scenario}")
+    if not data.exists():
+        shutil.copytree(template, data, ignore=_RESULT)
+
+        def make() -> None:
+            live_in(data, "filesystem://", _quick_engine(template))
+            prepare(scenario, data)
+
+        if forked(make):
+            sys.exit(f"nothing can be struck: {scenario}")
+    return data
+
+
 def cell(point: Point, fault: str, template: Path, data: Path) -> dict[str, object]:
-    shutil.copytree(template, data, ignore=shutil.ignore_patterns("result"))
-    server, broker = _broker(data) if fault == BROKER else (None, "filesystem://")
+    server, broker, before = None, "filesystem://", _prepared(point.scenario, template)
+    if fault == BROKER:  # what waits in the messages has to wait in that broker
+        before = template
+    shutil.copytree(before, data, ignore=_RESULT)
+    if fault == BROKER:
+        server, broker = _broker(data)
     met = in_engine(point, fault)
     quickly = [] if met.isdecimal() or point.scenario == "archive" else ["-I", "-S"]
     engine = [sys.executable, *quickly, str(_ENGINE), str(template / "result"), met, point.stage or "-", str(data / "struck")]
 
     def strike() -> None:
         live_in(data, broker, engine)
-        prepare(point.scenario, data)
+        if before is template:
+            prepare(point.scenario, data)
         if met == "none":
             arm(point, fault, lambda: _end(server), (data / "struck").touch)
         act(point.scenario, data)
@@ -298,9 +323,8 @@ def _end(server: subprocess.Popen[bytes] | None) -> None:
 
 def _warm(template: Path, data: Path) -> None:
     """Once without a fault, in this process: what is loaded and kept now, no child has to load."""
-    shutil.copytree(template, data, ignore=shutil.ignore_patterns("result"))
-    quick = [sys.executable, "-I", "-S", str(_ENGINE), str(template / "result"), "none", "-", "-"]
-    live_in(data, "filesystem://", quick)
+    shutil.copytree(template, data, ignore=_RESULT)
+    live_in(data, "filesystem://", _quick_engine(template))
     prepare("anchor", data)
     recover("anchor", data)
     connections.close_all()
