@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from explorer.models import Analysis, Dump, Upload, User
 from explorer.services import uploads
@@ -167,9 +168,10 @@ def test_damage_in_the_first_bytes_does_not_make_a_dump_something_else(tus: Tus)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_finalisers_make_one_dump(bob: User, team, goals: Goals) -> None:
+def test_two_finalisers_make_one_dump(bob: User, team, settings: Settings, goals: Goals) -> None:
     """Half of the time two requests finish one upload, half of the time two uploads of the same file are finished."""
     one, barrier = 0, threading.Barrier(2)
+    settings.UPLOADS_PER_HOUR = 2 * _DOUBLE_FINALISES
 
     def finish(upload: Upload) -> None:
         barrier.wait(30)
