@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ def put(analysed: Analysed, dump: Dump) -> None:
 def stored(planted: Analysed, team: Team, bob: User) -> Dump:
     dump = analysed_dump(team, bob, "planted.dmp", lambda directory: Path(shutil.copytree(planted.index, directory)))
     put(planted, dump)
+    Dump.objects.filter(pk=dump.pk).update(created_at=dump.created_at - timedelta(days=3, hours=1))  # the same age all along
     return dump
 
 
