@@ -14,7 +14,6 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from explorer.models import AuditEntry, Dump, ScrubbedCopy, Team, User
 from explorer.services import scrubbed
-from explorer.services.analyses import delete_dump
 from explorer.services.engine import EngineCrashed, EngineRefused
 from tests.analysis.bundled_dumps import bundled_dump
 from tests.explorer.test_authentication import sign_in
@@ -108,10 +107,12 @@ def test_a_copy_whose_worker_is_lost_can_be_asked_for_again(dump: Dump, bob: Use
     assert "Make it again" in _page(sign_in("bob"), dump)
 
 
-def test_it_goes_with_the_dump(dump: Dump) -> None:
+def test_it_goes_with_the_dump(dump: Dump, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> None:
     copy = _made(dump)
-    delete_dump(dump=dump)
-    assert not copy.file.exists()
+    files = (copy.file, copy.certificate)
+    with django_capture_on_commit_callbacks(execute=True):
+        dump.delete()
+    assert not any(file.exists() for file in files)
     assert not ScrubbedCopy.objects.exists()
 
 
