@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.scrub.copying import scrub
+from analysis.scrub.intervals import Intervals
+from analysis.scrub.ledger import Claim, Ledger, Treatment
 from analysis.scrub.structural_fields import STATE_MACHINE_FIELDS, STRUCTURAL_FIELDS
 
 #: Facts that are values, by their place among all facts: what a copy may differ in.
@@ -91,3 +93,13 @@ def told_payload(answers: dict[str, Any]) -> npt.NDArray[np.int64]:
             if field["element"] in sizes and field["Name"] not in structural:
                 found.append((address + 8 + field["Offset"], sizes[field["element"]]))
     return np.array(found, np.int64)
+
+
+def without(rule: str) -> type[Ledger]:
+    """A ledger in which one rule claims nothing."""
+
+    class Lacking(Ledger):
+        def claim(self, name: str, treatment: Treatment, wanted: Intervals) -> Claim:
+            return super().claim(name, treatment, wanted[:0] if name == rule else wanted)
+
+    return Lacking
