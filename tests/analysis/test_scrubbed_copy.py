@@ -15,8 +15,10 @@ from analysis.__main__ import main
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.reference_facts import reference_facts
+from analysis.scrub import copying
+from analysis.scrub.ledger import UNCLAIMED
 from tests.analysis.bundled_dumps import bundled_dump
-from tests.analysis.scrubbed import Copy, differences, make_copy, refill, told_payload
+from tests.analysis.scrubbed import Copy, differences, make_copy, refill, told_payload, without
 from tests.goals import Goals
 
 _REFILLS = 2
@@ -89,6 +91,25 @@ def test_no_directory_is_left(scrubbed: Scrubbed) -> None:
     for directory in ("/opt/demo", "/usr/share/dotnet", "/home/app", "/usr/lib/x86_64"):
         assert directory.encode("utf-16-le") not in raw
         assert f"{directory}/scenarios".encode() not in raw
+
+
+_KEEPING = (
+    "headers of the file", "notes of threads, process and mapped files", "registers that are pointers", "names of mapped files",
+    "names of files in paths of modules", "marks of frames and exceptions on stacks", "structures of the runtime", UNCLAIMED,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", _KEEPING)
+def test_without_a_rule_that_keeps_the_structure_is_another(rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a small dump: what the copy lacks then, or that none is made or can be opened."""
+    original = bundled_dump("zoo-mini-net10")
+    monkeypatch.setattr(copying, "Ledger", without(rule))
+    try:
+        copy = make_copy(original, tmp_path)
+        found = differences(reference_facts(Dump(original)), reference_facts(Dump(copy.path)))
+    except AnalysisError:
+        return
+    assert found
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.9, 0.999])
