@@ -8,6 +8,7 @@
     python -m analysis symbols PDB --out F   keep the source lines of a portable PDB (or of a .dll with one inside) in F
     python -m analysis query INDEX SQL --out F   answer the SELECT in the file SQL over an index, as JSON in F
     python -m analysis values DUMP ADDRESS --out F   what one object holds, as JSON in F
+    python -m analysis registers DUMP THREAD --out F   registers of the operating system's thread, as JSON in F
     python -m analysis memory DUMP ADDRESS LENGTH --out F   raw memory, as JSON with hexadecimal digits in F
     python -m analysis scrub DUMP --out F --certificate F   a copy without values, and what it still holds as JSON
     python -m analysis warm                  compile the kernels ahead
@@ -54,6 +55,8 @@ def main(arguments: list[str], confined: Confined = lambda read, write: None) ->
             return _query(arguments, confined)
         if command == "values":
             return _values(arguments, confined)
+        if command == "registers":
+            return _registers(arguments, confined)
         if command == "memory":
             return _memory(arguments, confined)
         if command == "search":
@@ -227,6 +230,21 @@ def _values(arguments: list[str], confined: Confined) -> int:
     from analysis.values import object_values
 
     options.out.write_text(json.dumps(object_values(Dump(options.dump), options.address).as_dict()))
+    _say({"done": True})
+    return 0
+
+
+def _registers(arguments: list[str], confined: Confined) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis registers")
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("thread", type=int)
+    parser.add_argument("--out", type=Path, required=True, help="file for the registers: numbers by their names")
+    options = parser.parse_args(arguments[1:])
+    confined([options.dump], [options.out.parent])
+    from analysis.memory.elf_core import open_elf_core
+    from analysis.values import thread_registers
+
+    options.out.write_text(json.dumps(thread_registers(open_elf_core(options.dump), options.thread)))
     _say({"done": True})
     return 0
 

@@ -1,6 +1,6 @@
-"""What one object holds, as text for a person: fields, elements of an array, the text of a string.
+"""What one object or thread holds, as text for a person: fields, elements of an array, the text of a string, registers.
 
-Everything here is values (data class D3). It is asked for one object at a time, after a permission and with a row in the
+Everything here is values (data class D3). It is asked for one at a time, after a permission and with a row in the
 audit (``explorer.services.reveals``), and read from the dump itself: the index keeps no values.
 """
 
@@ -15,9 +15,11 @@ from uuid import UUID
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.limits import LIMITS
+from analysis.memory.elf_core import ElfCore
 from analysis.runtime.fields import Field
 from analysis.runtime.objects import PRIMITIVE_FORMATS, FieldValue
 from analysis.runtime.types import TypeInfo
+from analysis.runtime.unwind import REGISTERS
 
 _POINTER = 8
 _EPOCH = datetime(1, 1, 1)
@@ -71,6 +73,12 @@ def object_values(dump: Dump, address: int) -> Values:
         return _elements(dump, address, info)
     rows = [row for one in dump.objects.read_field_values(address) for row in _field(dump, one)]
     return Values(tuple(rows[: LIMITS.values]), len(rows) > LIMITS.values)
+
+
+def thread_registers(core: ElfCore, os_id: int) -> dict[str, int]:
+    """General registers of a thread when the dump was taken; none where the dump holds none of it."""
+    state = next((state for state in core.threads if state.os_id == os_id), None)
+    return {name: state.registers[name] for name in ("rip", *REGISTERS)} if state else {}
 
 
 def _field(dump: Dump, value: FieldValue) -> list[Value]:

@@ -17,7 +17,7 @@ import numpy as np
 from analysis.index.lines import Lines
 from analysis.index.store import IndexWriter
 
-SECRET_MESSAGE, SECRET_REGISTER, SECRET_SOURCE = "secret-message of a customer", 0x5EC2E75EC2E7, "/src/secret-source/Shop.cs"
+SECRET_MESSAGE, SECRET_SOURCE = "secret-message of a customer", "/src/secret-source/Shop.cs"
 LOCKS_AT, NATIVE_THREAD, SHOP_PDB = 0x7F10_0000_0000, 3999, "66666666-7777-8888-9999-000000000000,1"
 _OBJECT, _STACK, _CODE = 0x7F00_0000_0000, 0x7FFC_0000_0000, 0x7A00_0000_0000
 _METHODS = (
@@ -175,9 +175,6 @@ def _write_objects(writer: IndexWriter, spec: Execution) -> None:
         "interior": [row % 4 == 1 for row in rows],
         "pinned": [row % 4 == 2 for row in rows],
         "precise": [row % 2 == 0 for row in rows],
-    })  # fmt: skip
-    writer.table("registers", {
-        "thread": list(range(spec.alive)), "name": ["rip"] * spec.alive, "value": [SECRET_REGISTER] * spec.alive,
     })  # fmt: skip
 
 

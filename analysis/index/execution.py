@@ -5,7 +5,7 @@ Threads are named by their row in ``threads``, frames by their row in ``frames``
 
 from __future__ import annotations
 
-from analysis.index.columns import D1, D2, D3, DataClass, Table, column
+from analysis.index.columns import D1, D2, DataClass, Table, column
 
 #: Values of ``frames.kind``.
 FRAME_KINDS = ("managed", "runtime", "native")
@@ -72,15 +72,6 @@ _STACKS = (
             column("interior", "?", "points into an object"),
             column("pinned", "?", "the object may not move"),
             column("precise", "?", "from the method's GC info; otherwise found by scanning, and only likely"),
-        ),
-    ),
-    Table(
-        "registers",
-        "General registers of each thread when the dump was taken.",
-        (
-            column("thread", "i4", "row of threads"),
-            column("name", "text", "rax, rbx …"),
-            column("value", "u8", "its content", data_class=D3),
         ),
     ),
     Table(

@@ -12,7 +12,8 @@ Tables of threads, stacks and locks are described in ``analysis.index.execution`
 dominators in ``analysis.index.retention``, those of what looks like a secret in ``analysis.index.secrets``.
 
 Data classes (who may see a field) follow docs/security.md: D0 that a dump exists, D1 structure, D2 context,
-D3 values, D4 raw bytes. A field that is not listed here counts as D4 and may not leave the server.
+D3 values, D4 raw bytes. An index holds nothing above D2: values are read from the dump when somebody asks. A field that is not
+listed here counts as D4 and may not leave the server.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from analysis.index.secrets import SECRET_FACTS, SECRET_TABLES
 
 __all__ = ["FACTS", "GENERATIONS", "SCHEMA_VERSION", "TABLES", "Column", "DataClass", "Table"]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 #: The order of the second axis of ``count_by_generation`` and ``size_by_generation``, and the value of ``objects.generation``.
 GENERATIONS = ("Generation0", "Generation1", "Generation2", "Large", "Pinned", "Frozen")

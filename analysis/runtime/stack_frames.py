@@ -90,4 +90,3 @@ class ThreadStack:
     os_id: int
     frames: list[StackFrame] = field(default_factory=list)
     stopped: str = ""
-    registers: dict[str, int] = field(default_factory=dict)

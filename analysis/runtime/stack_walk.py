@@ -42,8 +42,6 @@ class StackWalker:
     def walk(self, thread: ManagedThread | None, state: NativeThread | None) -> ThreadStack:
         """The stack of one thread, from its registers or, without them, from its first Frame on."""
         stack = ThreadStack(thread, state.os_id if state else thread.os_id if thread else 0)
-        if state:
-            stack.registers = {name: state.registers[name] for name in ("rip", *REGISTERS)}
         frames, stack.stopped = chain(self._frames, thread.address) if thread else ([], "")
         _Walk(self, stack, frames, Registers.of(state.registers) if state else None).run()
         return stack

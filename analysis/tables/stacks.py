@@ -1,4 +1,4 @@
-"""Tables of threads and their stacks: threads, frames, native_threads, stack_objects, registers."""
+"""Tables of threads and their stacks: threads, frames, native_threads, stack_objects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def first_frames(stacks: Sequence[ThreadStack]) -> list[int]:
 
 
 def write_stacks(writer: IndexWriter, dump: Dump, methods: MethodRows) -> None:
-    """frames, native_threads and registers."""
+    """frames and native_threads."""
     stacks = dump.stacks
     managed = len(dump.threads.threads)
     frames = [(row if row < managed else -1, frame) for row, stack in enumerate(stacks) for frame in stack.frames]
@@ -50,12 +50,6 @@ def write_stacks(writer: IndexWriter, dump: Dump, methods: MethodRows) -> None:
         "os_id": [stack.os_id for stack in stacks[managed:]],
         "first_frame": starts[managed:-1],
         "frames": [len(stack.frames) for stack in stacks[managed:]],
-    })  # fmt: skip
-    registers = [(row, *item) for row, stack in enumerate(stacks[:managed]) for item in stack.registers.items()]
-    writer.table("registers", {
-        "thread": [row for row, _, _ in registers],
-        "name": [name for _, name, _ in registers],
-        "value": np.array([value for _, _, value in registers], np.uint64),
     })  # fmt: skip
 
 

@@ -151,6 +151,11 @@ def search_texts(dump: Path, index: Path, text: Path, result: Path, *, any_case:
     _ask_dump(["search", str(dump), str(index), str(text), *(["--any-case"] if any_case else [])], result)
 
 
+def read_registers(dump: Path, os_id: int, result: Path) -> None:
+    """Read registers of a thread of a dump, as JSON in the file ``result``. Raises as ``run_engine``."""
+    _ask_dump(["registers", str(dump), str(os_id)], result)
+
+
 def read_memory(dump: Path, address: int, length: int, result: Path) -> None:
     """Read raw memory of a dump, as JSON in the file ``result``. Raises as ``run_engine``."""
     _ask_dump(["memory", str(dump), f"{address:x}", str(length)], result)

@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -21,10 +20,9 @@ from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, User
 from explorer.models.team import keyed_hash
 from explorer.pages import numbers
-from explorer.pages.opened import opened
 from explorer.permissions import can_open_window
 from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, write_down
-from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_values, search_texts
+from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_registers, read_values, search_texts
 from explorer.services.notices import announce_blocked
 from explorer.services.plain_text import plain
 from explorer.viewers import subject_of, viewer_of
@@ -104,14 +102,22 @@ class Register:
     value: str
 
 
-def reveal_registers(*, request: HttpRequest, dump: Dump, directory: Path, thread: int, purpose: Purpose) -> list[Register]:
-    """Registers of the thread in row ``thread`` of the index in ``directory``. Raises as ``_begin``."""
-    index = opened(directory, DataClass.D3_VALUE)
-    managed_id = int(index.column("threads", "managed_id")[thread])
-    _begin(request, dump, "reveal_values", Action.REVEAL_REGISTERS, f"thread {managed_id}", purpose, DataClass.D3_VALUE)
-    rows = np.flatnonzero(index.column("registers", "thread") == thread).tolist()
-    names, values = index.text("registers", "name"), index.column("registers", "value")
-    return [Register(str(names[row]), numbers.address(int(values[row]))) for row in rows]
+@dataclass(frozen=True, slots=True)
+class RegisterValues:
+    """Registers of a thread, none where the dump holds none of it. ``problem`` says why none could be read."""
+
+    rows: tuple[Register, ...] = ()
+    problem: str = ""
+
+
+def reveal_registers(*, request: HttpRequest, dump: Dump, managed_id: int, os_id: int, purpose: Purpose) -> RegisterValues:
+    """Registers of a thread. Raises as ``_begin``."""
+    detail = f"thread {managed_id}"
+    dump = _begin(request, dump, "reveal_values", Action.REVEAL_REGISTERS, detail, purpose, DataClass.D3_VALUE)
+    if not os_id:  # it has ended
+        return RegisterValues()
+    found, problem = _ask_the_dump(dump, lambda path, result: read_registers(path, os_id, result))
+    return RegisterValues(tuple(Register(str(name), numbers.address(int(value))) for name, value in found.items()), problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,9 @@ def native_thread(request: HttpRequest, page: DumpPage, os_id: int) -> HttpRespo
 def registers(request: HttpRequest, page: DumpPage, managed_id: int, purpose: Purpose) -> HttpResponseBase:
     """The registers of a thread."""
     row = _row(page, managed_id)
-    found = reveal_registers(request=request, dump=page.dump, directory=page.index.directory, thread=row, purpose=purpose)
-    return render(request, "threads/registers.html", {"page": page, "frame": page.frame, "registers": found,
+    os_id = int(page.index.column("threads", "os_id")[row])
+    found = reveal_registers(request=request, dump=page.dump, managed_id=managed_id, os_id=os_id, purpose=purpose)
+    return render(request, "threads/registers.html", {"page": page, "frame": page.frame, "found": found,
                                                       "thread": page.references.thread(row)})  # fmt: skip
 
 

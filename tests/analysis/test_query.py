@@ -67,14 +67,9 @@ def test_every_described_column_can_be_asked(index: Index, highest: DataClass) -
 
 def test_what_is_above_the_right_of_the_viewer_is_not_there(index: Index) -> None:
     run_query(index.up_to(D2), "SELECT name FROM threads")
-    for text, highest in (
-        ("SELECT name FROM threads", D1),
-        ("SELECT path FROM modules", D1),
-        ("SELECT value FROM registers", D2),
-    ):
+    for text in ("SELECT name FROM threads", "SELECT path FROM modules"):
         with pytest.raises(QueryRefused, match="not found"):
-            run_query(index.up_to(highest), text)
-    assert all(column.name != "value" for table in described_tables(D2) for column in table.columns)
+            run_query(index.up_to(D1), text)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +133,8 @@ def test_without_duckdb_the_command_says_so(
 
 
 def test_values_that_json_lacks_become_text(index: Index) -> None:
-    (row,) = run_query(
-        index, "SELECT [1, 2], {'a': 1}, 'nan'::DOUBLE, 1.50::DECIMAL(4, 2), DATE '2024-01-02', NULL, true", D1
-    ).rows
+    text = "SELECT [1, 2], {'a': 1}, 'nan'::DOUBLE, 1.50::DECIMAL(4, 2), DATE '2024-01-02', NULL, true"
+    (row,) = run_query(index.up_to(D1), text).rows
     assert row == ["[1, 2]", "{'a': 1}", "nan", "1.50", "2024-01-02", None, True]
 
 

@@ -7,7 +7,8 @@ import pytest
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.limits import LIMITS
-from analysis.values import Value, Values, object_values
+from analysis.runtime.stack_frames import FrameKind
+from analysis.values import Value, Values, object_values, thread_registers
 from tests.analysis.bundled_dumps import bundled_dump
 from tests.analysis.test_field_values import NUMBERS
 
@@ -81,3 +82,12 @@ def test_what_is_no_object_is_refused(dump: Dump) -> None:
     for address in (0, 8, 0x7FFF_FFFF_FFF8, instances(dump, "System.String")[0] + 8):
         with pytest.raises(AnalysisError):
             object_values(dump, address)
+
+
+def test_registers_of_a_thread_are_those_its_stack_begins_with(dump: Dump) -> None:
+    stacks = [stack for stack in dump.stacks if stack.frames and stack.frames[0].kind == FrameKind.NATIVE]
+    assert stacks
+    for stack in stacks:
+        found = thread_registers(dump.core, stack.os_id)
+        assert (found["rip"], found["rsp"], len(found)) == (stack.frames[0].ip, stack.frames[0].sp, 17)
+    assert thread_registers(dump.core, 0) == {}

@@ -44,6 +44,12 @@ def test_a_field_without_a_class_leaves_nowhere(more: dict[str, object]) -> None
             project({**DOCUMENT, **more}, CLASSES, highest)
 
 
+def test_an_index_holds_no_values() -> None:
+    """What memory held lies in the dump alone, which is encrypted and goes with its key."""
+    assert max(column.data_class for table in TABLES.values() for column in table.columns) == D2
+    assert max(data_class for fields in FACTS.values() for data_class in fields.values()) == D2
+
+
 @pytest.mark.parametrize("highest", list(DataClass))
 def test_an_index_gives_no_column_and_no_fact_above_its_class(index: Index, highest: DataClass) -> None:
     shown = index.up_to(highest)

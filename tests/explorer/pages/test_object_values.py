@@ -8,6 +8,7 @@ import time
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.cache import cache
 from django.test import Client
@@ -61,6 +62,13 @@ def test_an_analyst_sees_the_values_and_is_written_down(real: Dump, primitives: 
     entry = AuditEntry.objects.get()
     assert (entry.actor_id, entry.dump_key, entry.action) == (alice.pk, real.pk, AuditEntry.Action.REVEAL_OBJECT)
     assert primitives in entry.detail and "Scenarios.Primitives" in entry.detail and "-123456789" not in entry.detail
+
+
+def test_registers_are_read_from_the_dump(real: Dump, zoo: Path, alice: User) -> None:
+    threads, frames = (lambda name: open_index(zoo).column("threads", name)), open_index(zoo).column("frames", "ip")
+    row = int(np.flatnonzero(threads("alive") & (threads("frames") > 0))[0])
+    body = sign_in("alice").post(address(real, "dump-registers", int(threads("managed_id")[row])), WHY).content.decode()
+    assert f"{int(frames[threads('first_frame')[row]]):x}" in body and "r15" in body
 
 
 def test_the_page_of_the_object_holds_no_value(real: Dump, primitives: str, as_alice: Client, as_carol: Client) -> None:

@@ -1,9 +1,12 @@
-"""Context (thread names, messages, paths) and values (registers): in nothing that a person gets who may not see them."""
+"""Context (thread names, messages, paths) and values (registers): in nothing that a person gets who may not see them.
+
+No index holds values; an engine that answers with a known register stands in for the one that reads the dump."""
 
 from __future__ import annotations
 
 import json
 from itertools import product
+from pathlib import Path
 
 import pytest
 from django.db import DatabaseError
@@ -12,8 +15,9 @@ from django.urls import reverse
 
 from analysis.index.store import open_index
 from explorer.models import AuditEntry, Dump, Finding, Team, User
+from explorer.services import reveals
 from explorer.services.findings import findings_of, replace_findings
-from tests.execution_builder import SECRET_MESSAGE, SECRET_REGISTER, SECRET_SOURCE, Execution
+from tests.execution_builder import SECRET_MESSAGE, SECRET_SOURCE, Execution
 from tests.explorer.pages.visits import WHY, address, body_of, dump_of, everything
 from tests.explorer.test_authentication import sign_in
 from tests.secrets_builder import SECRET_KIND, SECRET_VARIABLE
@@ -22,11 +26,11 @@ SECRETS = (
     "secret-thread-name",
     SECRET_MESSAGE,
     "secret-source",
-    f"{SECRET_REGISTER:x}",
     "secret-place",
     SECRET_VARIABLE,
     SECRET_KIND,
 )
+SECRET_REGISTER = 0x5EC2E75EC2E7
 #: Everything that can be asked of a page: formats, views, filters, orders, and searches for what is not to be seen.
 QUESTIONS: tuple[dict[str, str], ...] = (
     {},
@@ -78,11 +82,6 @@ def test_an_analyst_reads_names_messages_and_lines_where_they_belong(crashed: Du
     assert SECRET_MESSAGE in body_of(as_bob, address(crashed, "dump-crash"), format="csv")
 
 
-def test_values_are_in_no_page_of_anybody(crashed: Dump, as_alice: Client) -> None:
-    for page in everything(crashed):
-        assert f"{SECRET_REGISTER:x}" not in body_of(as_alice, page), page
-
-
 def test_a_viewer_cannot_search_for_what_she_may_not_see(dump: Dump, as_bob: Client, as_carol: Client) -> None:
     def found(client: Client, name: str) -> int:
         return len(json.loads(body_of(client, address(dump, name), q="secret-thread-name", format="json"))["rows"])
@@ -118,9 +117,20 @@ def test_an_error_page_holds_nothing_of_the_dump(path: str, dump: Dump, as_carol
 # Registers
 
 
-def test_registers_are_shown_after_they_are_written_down(dump: Dump, as_bob: Client, bob: User) -> None:
+@pytest.fixture
+def answering(dump: Dump, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dump of which a child process reads registers."""
+
+    def read(path: Path, os_id: int, result: Path) -> None:
+        result.write_text(json.dumps({"rip": SECRET_REGISTER}))
+
+    monkeypatch.setattr(reveals, "read_registers", read)
+    dump.original.write_bytes(b"registers")
+
+
+@pytest.mark.usefixtures("answering")
+def test_registers_are_shown_after_they_are_written_down(dump: Dump, bob: User) -> None:
     path = address(dump, "dump-registers", 1)
-    assert f"{SECRET_REGISTER:x}" not in body_of(as_bob, address(dump, "dump-thread", 1))
     response = sign_in("bob").post(path, WHY)
     assert f"{SECRET_REGISTER:x}" in response.content.decode()
     assert response["Cache-Control"] == "private, no-store"
@@ -149,11 +159,17 @@ def test_refused_registers_leave_no_row_that_says_otherwise(
     assert [row.outcome for row in AuditEntry.objects.all()] == ["denied"] * (status == 403)
 
 
+def test_registers_without_the_dump_say_why(dump: Dump, bob: User) -> None:
+    body = sign_in("bob").post(address(dump, "dump-registers", 1), WHY).content.decode()
+    assert "no longer kept" in body and "holds no registers" not in body
+
+
 def test_registers_of_no_thread_are_no_look(dump: Dump, bob: User) -> None:
     assert sign_in("bob").post(address(dump, "dump-registers", 77), WHY).status_code == 404
     assert not AuditEntry.objects.exists()
 
 
+@pytest.mark.usefixtures("answering")
 def test_registers_that_cannot_be_written_down_are_not_shown(dump: Dump, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise DatabaseError("the disk is full")
