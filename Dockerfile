@@ -1,7 +1,8 @@
 FROM python:3.11.14-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 \
-    EXPLORER_DATA_DIR=/data
+    EXPLORER_DATA_DIR=/data \
+    EXPLORER_KEY_DIR=/keys
 WORKDIR /app
 
 COPY requirements/runtime.txt requirements/runtime.txt
@@ -13,10 +14,10 @@ COPY explorer explorer
 COPY templates templates
 COPY static static
 
-RUN useradd --system --home /data --uid 10001 explorer && mkdir /data && chown explorer /data
+RUN useradd --system --home /data --uid 10001 explorer && mkdir /data /keys && chown explorer /data /keys && chmod 700 /keys
 USER explorer
 # Kernels are compiled into the image's volume template, so that a first dump does not wait for a compiler.
 RUN NUMBA_CACHE_DIR=/data/kernels python -m analysis warm
-VOLUME /data
+VOLUME /data /keys
 EXPOSE 8000
 CMD ["python", "-m", "gunicorn", "explorer.wsgi:application", "--worker-class", "gthread", "--threads", "16", "--timeout", "120", "--no-control-socket", "--bind", "0.0.0.0:8000"]

@@ -13,7 +13,7 @@ from django.conf import settings
 from explorer.child_processes import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "explorer.settings")
-_MAINTENANCE = ("reap", "expire_uploads", "anchor_audit", "sweep_leftovers", "keep_or_remove", "catch_up_search")
+_MAINTENANCE = ("reap", "expire_uploads", "anchor_audit", "sweep_leftovers", "lock_away", "keep_or_remove", "catch_up_search")
 app = Celery("explorer")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
@@ -31,6 +31,7 @@ app.conf.update(
         "reap": {"task": "explorer.tasks.reap", "schedule": settings.LEASE_SECONDS / 4},
         "expire-uploads": {"task": "explorer.tasks.expire_uploads", "schedule": 900.0},
         "sweep-leftovers": {"task": "explorer.tasks.sweep_leftovers", "schedule": 900.0},
+        "lock-away": {"task": "explorer.tasks.lock_away", "schedule": 30.0},
         "keep-or-remove": {"task": "explorer.tasks.keep_or_remove", "schedule": 900.0},
         "anchor-audit": {"task": "explorer.tasks.anchor_audit", "schedule": 300.0},
         "catch-up-search": {"task": "explorer.tasks.catch_up_search", "schedule": 60.0},

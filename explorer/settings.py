@@ -34,6 +34,10 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+# Originals of dumps lie encrypted, their keys wrapped under this one (docs/operating.md, "Keys").
+STORE_KEY: str = env.str("EXPLORER_STORE_KEY", default="")
+STORE_KEYS_BEFORE: list[str] = env.list("EXPLORER_STORE_KEYS_BEFORE", default=[])
+KEY_DIR = Path(env.str("EXPLORER_KEY_DIR", default=str(DATA_DIR / "keys"))).resolve()
 PUBLIC_URL: str = env.str("EXPLORER_PUBLIC_URL", default="")
 HTTPS = PUBLIC_URL.startswith("https://")
 # Health checks and the supervisor ask on the loopback address, whatever name people use.
@@ -218,6 +222,7 @@ DISK_WATERMARK_PERCENT = env.int("EXPLORER_DISK_WATERMARK_PERCENT", default=85)
 TEAM_QUOTA_BYTES = env.int("EXPLORER_TEAM_QUOTA_BYTES", default=0)
 UPLOADS_UNDER_WAY = env.int("EXPLORER_UPLOADS_UNDER_WAY", default=50)
 UPLOADS_PER_HOUR = env.int("EXPLORER_UPLOADS_PER_HOUR", default=200)
+WORKING_COPY_SECONDS = env.int("EXPLORER_WORKING_COPY_SECONDS", default=900)
 TRASH_DAYS = env.int("EXPLORER_TRASH_DAYS", default=7)
 UPLOAD_EXPIRY_HOURS = env.int("EXPLORER_UPLOAD_EXPIRY_HOURS", default=48)
 ANALYSIS_SECONDS = env.int("EXPLORER_ANALYSIS_SECONDS", default=3600)

@@ -23,6 +23,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from explorer.child_processes import end_with_parent
+from explorer.services import plain_dumps
 from explorer.services.engine import kernels_ready, warm_kernels
 from explorer.services.teams import first_administrator
 
@@ -87,6 +88,7 @@ class Supervisor:
         call_command("collectstatic", verbosity=0, interactive=False)
         self.say("Compiling the kernels, once …" if not kernels_ready() else "Kernels are compiled.")
         warm_kernels()
+        plain_dumps.sweep(unused_seconds=0)
 
     def _broker(self) -> str:
         """Where messages go: the broker given, else an embedded one, else files."""

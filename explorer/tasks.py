@@ -12,6 +12,7 @@ from explorer.services import (
     keeping,
     leftovers,
     notices,
+    plain_dumps,
     quotas,
     scrubbed,
     search_rows,
@@ -53,6 +54,13 @@ def sweep_leftovers() -> None:
     search_rows.sweep()
     leftovers.settle_database()
     quotas.measure_all()
+
+
+@shared_task
+def lock_away() -> None:
+    """Keys and plain copies whose time is over; often, because whoever deletes a dump trusts that it is gone."""
+    leftovers.destroy_keys()
+    plain_dumps.sweep()
 
 
 @shared_task

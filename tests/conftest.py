@@ -59,7 +59,7 @@ def own_data_directory(settings: Settings, tmp_path_factory: pytest.TempPathFact
     data = tmp_path_factory.mktemp("data")
     settings.DATA_DIR = data
     settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR = data / "store", data / "uploads", data / "scratch"
-    settings.STATIC_ROOT = data / "static"
+    settings.KEY_DIR, settings.STATIC_ROOT = data / "keys", data / "static"
     settings.STATIC_ROOT.mkdir()
     settings.FREE_DISK_BYTES, settings.FREE_DISK_PERCENT, settings.DISK_WATERMARK_PERCENT = 1 << 20, 0, 100
     cache.clear()  # sign-ins and requests that an earlier test made count toward a limit

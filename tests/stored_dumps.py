@@ -9,7 +9,9 @@ from typing import Any
 
 from analysis.index.store import open_index
 from explorer.models import Analysis, Dump, State, Team, User
+from explorer.sealed_files import seal
 from explorer.services.analyses import summary_columns
+from explorer.services.vault import keep, open_original
 from tests.index_builder import small_index
 
 
@@ -19,6 +21,20 @@ def received_dump(team: Team, user: User, name: str = "shop.dmp", **fields: Any)
     return Dump.objects.create(
         team=team, name=name, original_name=name, sha256=digest, size_bytes=95_166_464, uploaded_by=user, **fields
     )
+
+
+def keep_original(dump: Dump, content: bytes) -> None:
+    """Give a dump its file, as an upload does: encrypted, with its key."""
+    dump.directory.mkdir(parents=True, exist_ok=True)
+    plain, sealed = (dump.directory.with_name(f"{dump.pk}.{name}") for name in ("part", "sealed"))
+    plain.write_bytes(content)
+    keep(dump, sealed, seal(plain, sealed))
+    plain.unlink()
+
+
+def content_of(dump: Dump) -> bytes:
+    """The file of a dump, decrypted."""
+    return b"".join(open_original(dump).pieces())
 
 
 def analysed_dump(

@@ -14,9 +14,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from explorer.models.team import Team, User
+from explorer.sealed_files import is_sealed
 
 if TYPE_CHECKING:
     from explorer.models.analysis import Analysis
+
+
+_WITHOUT_KEY = (
+    "The key of this dump is gone: its file cannot be read by anybody. Its analysis is kept. Where the server was restored from "
+    "backups and the dump was not deleted, restore the key directory too; else upload the file again."
+)
 
 
 class Held(Exception):
@@ -88,19 +95,19 @@ class Dump(models.Model):
 
     @property
     def original(self) -> Path:
-        """The file as it was uploaded."""
+        """The file as it was uploaded, encrypted; ``explorer.services.plain_dumps`` gives it to who must read it."""
         return self.directory / "original"
 
     @property
-    def unpacked(self) -> Path:
-        """The dump itself where the upload was compressed."""
-        return self.directory / "unpacked"
+    def key(self) -> Path:
+        """The wrapped key under which the original is encrypted (``explorer.services.vault``)."""
+        return Path(settings.KEY_DIR) / str(self.pk)
 
     @property
     def without_original(self) -> str:
         """Why nothing can be read from the dump itself any more, "" where it can."""
         if self.original_removed_at is None:
-            return ""
+            return _WITHOUT_KEY if is_sealed(self.original) and not self.key.exists() else ""
         when = date(self.original_removed_at, "j M Y")
         return (
             f"The original file was deleted on {when}; its analysis is kept. Values, raw memory and a new analysis need the "

@@ -40,3 +40,8 @@ class Upload(models.Model):
     def part(self) -> Path:
         """The file that grows as bytes arrive."""
         return Path(settings.UPLOAD_DIR) / f"{self.pk}.part"
+
+    @property
+    def sealed(self) -> Path:
+        """All of it, encrypted, on its way into the store."""
+        return self.part.with_suffix(".sealed")

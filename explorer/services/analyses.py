@@ -26,11 +26,11 @@ from explorer.models import Analysis, Dump, Finding, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.services.engine import EngineCrashed, EngineRefused, EngineStopped, run_engine
 from explorer.services.findings import findings_of, replace_findings
+from explorer.services.plain_dumps import plain_dump
 from explorer.services.plain_text import plain, without_nul
 from explorer.services.quotas import measure
 from explorer.services.search_rows import FoundNames, names_found, replace_postings, signature_of
 from explorer.services.turns import next_in_turn, startable
-from explorer.services.unpacking import plain_dump
 
 log = structlog.get_logger()
 _LOG_CHARACTERS = 20_000
@@ -108,10 +108,10 @@ def _work(lease: Lease) -> None:
     scratch = Path(settings.SCRATCH_DIR) / f"{analysis.pk}-{lease.token}"
     _sweep(analysis)
     try:
-        scratch.mkdir(parents=True)
-        path = plain_dump(analysis.dump, scratch, lease.renew)
-        lease.renew(state=State.RUNNING)
-        engine_log = run_engine(path, scratch / "index", lease.renew)
+        scratch.mkdir(parents=True, mode=0o700)
+        with plain_dump(analysis.dump, scratch=scratch, progress=lease.renew) as path:
+            lease.renew(state=State.RUNNING)
+            engine_log = run_engine(path, scratch / "index", lease.renew)
         _publish(analysis, lease, scratch / "index", engine_log)
     except LeaseLost:
         log.warning("lease_lost", analysis=str(analysis.pk))

@@ -10,17 +10,19 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from explorer.models import Analysis, Dump, Held, State, Team, Upload
 from explorer.models.analysis import OPEN_STATES
-from explorer.services.removal import DELETED, SET_ASIDE, remove, unheld
+from explorer.services.plain_dumps import working_copies
+from explorer.services.removal import DELETED, SET_ASIDE, remove, shred, unheld
+from explorer.services.vault import destroy_key
 
 _OLD_SECONDS = 3600
 #: For as long nobody may have noticed that a restored database lacks what is in the store.
@@ -30,9 +32,45 @@ _ENDED_WITHIN = timedelta(days=2)
 
 def sweep() -> int:
     """Remove what is left over; how many files or directories went."""
-    found = [*_scratch(), *_parts(), *_dumps_without_row(), *_symbols_without_team(), *_indexes()]
+    keys, lost = list(_keys()), list(_dumps_without_row())
+    for key in keys:
+        destroy_key(key)
+    for directory in lost:
+        shred(Dump(id=UUID(directory.name)).key, [directory])
+    found = [*_scratch(), *_parts(), *_symbols_without_team(), *_indexes()]
     remove(found)
-    return len(found) + sum(_finish_removal(dump) for dump in Dump.objects.iterator())
+    return len(keys) + len(lost) + len(found) + sum(_finish_removal(dump) for dump in Dump.objects.iterator())
+
+
+def destroy_keys() -> int:
+    """Destroy keys of what was deleted by a server that was killed before it came to that; how many went."""
+    found = [path for path in _listed(Path(settings.KEY_DIR)) if _is_to_go(path.name)]
+    for key in found:
+        destroy_key(key)
+    return len(found)
+
+
+def _is_to_go(name: str) -> bool:
+    """Its dump was deleted and no row speaks against it, or it was set aside and the row says that the original is gone."""
+    dump_id = name.removeprefix(SET_ASIDE)
+    if not _is_id(dump_id):
+        return False
+    if name == dump_id:
+        return (Path(settings.STORE_DIR) / dump_id / DELETED).exists() and not _is_known(dump_id)
+    return not Dump.objects.filter(Q(original_removed_at=None) | Q(held_at__isnull=False), pk=dump_id).exists()
+
+
+def _is_known(dump_id: str) -> bool:
+    """Where an upload still is, the server was killed while it made a dump of it: it becomes one yet."""
+    return Dump.objects.filter(pk=dump_id).exists() or Upload.objects.filter(pk=dump_id).exists()
+
+
+def _keys() -> Iterator[Path]:
+    """Without a dump, and those that were being written when their server was killed."""
+    for path in _listed(Path(settings.KEY_DIR)):
+        is_key = _is_id(path.name)
+        if _is_old(path, _LOST_SECONDS) and not _is_known(path.name) if is_key else path.suffix and _is_old(path):
+            yield path
 
 
 def settle_database() -> None:
@@ -48,23 +86,20 @@ def _scratch() -> Iterator[Path]:
     held = {f"{pk}-{token}" for pk, token in Analysis.objects.filter(state__in=OPEN_STATES).values_list("pk", "token")}
     for path in _listed(Path(settings.SCRATCH_DIR)):
         of_analysis = _is_id(path.name[:36]) and _is_id(path.name[37:])
-        if path.name not in held if of_analysis else _is_old(path):
+        if path != working_copies() and (path.name not in held if of_analysis else _is_old(path)):
             yield path
 
 
 def _parts() -> Iterator[Path]:
     for path in _listed(Path(settings.UPLOAD_DIR)):
-        if _is_old(path) and not (_is_id(path.stem) and Upload.objects.filter(pk=path.stem).exists()):
+        if _is_old(path) and not (_is_id(path.stem) and Upload.objects.filter(pk=path.stem, dump=None).exists()):
             yield path
 
 
 def _dumps_without_row() -> Iterator[Path]:
-    """Where an upload still is, the server was killed after it moved the file: it becomes a dump yet."""
     for path in _listed(Path(settings.STORE_DIR)):
-        if ((path / DELETED).exists() or _is_old(path, _LOST_SECONDS)) and _is_id(path.name):
-            rows = Dump.objects.filter(pk=path.name), Upload.objects.filter(pk=path.name)
-            if not any(found.exists() for found in rows):
-                yield path
+        if ((path / DELETED).exists() or _is_old(path, _LOST_SECONDS)) and _is_id(path.name) and not _is_known(path.name):
+            yield path
 
 
 def _symbols_without_team() -> Iterator[Path]:
@@ -76,15 +111,17 @@ def _symbols_without_team() -> Iterator[Path]:
 def _finish_removal(dump: Dump) -> int:
     """An original whose removal was interrupted: put back where the row does not know of it, removed where it does; how many
     files went."""
-    aside = [path for path in dump.directory.glob(f"{SET_ASIDE}*") if _is_old(path)]
+    key = dump.key.with_name(f"{SET_ASIDE}{dump.key.name}")
+    aside = [path for path in (key, *dump.directory.glob(f"{SET_ASIDE}*")) if _is_old(path)]
     if dump.original_removed_at is None:
         for path in aside:
             path.rename(path.with_name(path.name.removeprefix(SET_ASIDE)))
         return 0
-    left = [*aside, *(path for path in (dump.original, dump.unpacked) if _is_old(path))]
+    left = [*aside, *(path for path in (dump.key, dump.original) if _is_old(path))]
     with suppress(Held, Dump.DoesNotExist), unheld(dump.pk) as row:
         if left and row.original_removed_at is not None:
-            transaction.on_commit(partial(remove, left))
+            for path in left:
+                destroy_key(path) if path.parent == dump.key.parent else remove([path])
             return len(left)
     return 0
 

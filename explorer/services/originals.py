@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.utils import timezone
 
+from analysis.errors import AnalysisError
 from analysis.index import DataClass
 from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, OriginalRequest
 from explorer.services.audit import Purpose, as_person, write_down
+from explorer.services.vault import Original, open_original
 
 OPEN_FOR = timedelta(hours=1)
 _ASKED_FOR = timedelta(days=7)
@@ -47,18 +49,36 @@ def grant(*, request: HttpRequest, dump: Dump, asked: OriginalRequest, purpose: 
     asked.grant(as_person(request), OPEN_FOR)
 
 
-def take(*, request: HttpRequest, dump: Dump, purpose: Purpose) -> Path:
-    """The file, for whom it was granted. Raises PermissionDenied, FileNotFoundError when it is no longer kept."""
+def take(*, request: HttpRequest, dump: Dump, purpose: Purpose) -> Original:
+    """The file, for whom it was granted; ``sent`` gives its bytes. Raises PermissionDenied, and AnalysisError where it is gone
+    or cannot be read."""
     dump = dump_for(request, dump.pk, "take_original")
     asked = granted_to(request, dump)
-    outcome = AuditEntry.Outcome.DONE if asked else AuditEntry.Outcome.DENIED
-    detail = f"granted by {asked.granted_by}" if asked else "not granted"
+    if asked is None:
+        _say(request, dump, purpose, AuditEntry.Outcome.DENIED, "not granted")
+        raise PermissionDenied("Ask first; somebody else who may see raw memory lets you have the original.")
+    try:
+        original = open_original(dump)
+        original.head()
+    except AnalysisError as error:
+        _say(request, dump, purpose, AuditEntry.Outcome.FAILED, error.what)
+        raise
+    _say(request, dump, purpose, AuditEntry.Outcome.DONE, f"granted by {asked.granted_by}")
+    return original
+
+
+def sent(*, request: HttpRequest, dump: Dump, original: Original, purpose: Purpose) -> Iterator[bytes]:
+    """The bytes of the file as they go out. Where they are no longer those that were written the connection ends before its
+    length is reached, and the audit says so."""
+    try:
+        yield from original.pieces()
+    except (AnalysisError, OSError) as error:
+        _say(request, dump, purpose, AuditEntry.Outcome.FAILED, str(error))
+        raise
+
+
+def _say(request: HttpRequest, dump: Dump, purpose: Purpose, outcome: AuditEntry.Outcome, detail: str) -> None:
     write_down(
         request, AuditEntry.Action.DOWNLOAD_ORIGINAL, dump=dump, detail=detail, outcome=outcome, data_class=DataClass.D4_RAW,
         purpose=purpose,
     )  # fmt: skip
-    if asked is None:
-        raise PermissionDenied("Ask first; somebody else who may see raw memory lets you have the original.")
-    if not dump.original.exists():
-        raise FileNotFoundError
-    return dump.original

@@ -27,7 +27,9 @@ from explorer.models.analysis import OPEN_STATES
 from explorer.pages.opened import forget
 from explorer.services import search_rows
 from explorer.services.audit import write_down
+from explorer.services.plain_dumps import working_copy
 from explorer.services.quotas import measure
+from explorer.services.vault import destroy_key
 
 _INDEXES = "index-"
 #: Says that the directory of a dump is to go; written before its row is deleted.
@@ -51,22 +53,25 @@ def _require_no_hold(dump: Dump) -> None:
 
 
 def purge(*, request: HttpRequest, dump: Dump, detail: str = "") -> None:
-    """Remove a dump for good: rows first, so that no page leads to missing files, then everything on disk. Raises Held."""
+    """Remove a dump for good: rows first, so that no page leads to missing files, then its key and everything on disk.
+    Raises Held."""
     with unheld(dump.pk) as row:
         write_down(request, AuditEntry.Action.DELETE_DUMP, dump=row, detail=detail, data_class=DataClass.D4_RAW)
         row.delete()
 
 
 def remove_original(*, request: HttpRequest, dump: Dump, detail: str) -> bool:
-    """Remove the file of a dump and all that was made from it but indexes, which pages go on to read; False while an analysis
-    needs it. Raises Held."""
+    """Remove the file of a dump, its key, and all that was made from it but indexes, which pages go on to read; False while an
+    analysis needs it. Raises Held."""
     with unheld(dump.pk) as row:
         if row.analyses.filter(state__in=OPEN_STATES).exists():
             return False
         write_down(request, AuditEntry.Action.DELETE_ORIGINAL, dump=row, detail=detail, data_class=DataClass.D4_RAW)
         Dump.objects.filter(pk=row.pk).update(original_removed_at=timezone.now())
-        with _set_aside(file for file in _files_of(row) if not file.name.startswith(_INDEXES)) as files:
-            transaction.on_commit(partial(remove, files))
+        kept = [file for file in _files_of(row) if not file.name.startswith(_INDEXES)]
+        # The key too: the same file may be uploaded again before this one is destroyed, and gets another.
+        with _set_aside([row.key, *kept]) as (key, *files):
+            transaction.on_commit(partial(shred, key, [*files, working_copy(row.pk)]))
             transaction.on_commit(partial(measure, row))
     return True
 
@@ -103,8 +108,7 @@ def _before_a_dump_goes(instance: Dump, **_: Any) -> None:
         with suppress(OSError):  # a full disk, or no directory, is no reason to keep it
             (dump.directory / DELETED).touch()
         search_rows.forget(dump)
-        traces = [*_scratch_of(dump), dump.directory]
-        transaction.on_commit(partial(remove, traces))
+        transaction.on_commit(partial(shred, dump.key, [dump.directory, *_scratch_of(dump), working_copy(dump.pk)]))
         transaction.on_commit(forget)
 
 
@@ -129,7 +133,9 @@ def _lead_beside(team_id: UUID, user: User) -> User:
 
 @receiver(post_delete, sender=Upload, dispatch_uid="bytes that arrived go with their upload")
 def _after_an_upload_went(instance: Upload, **_: Any) -> None:
-    transaction.on_commit(partial(remove, [instance.part]))
+    if not Dump.objects.filter(pk=instance.pk).exists():
+        transaction.on_commit(partial(destroy_key, Dump(id=instance.pk).key))
+    transaction.on_commit(partial(remove, [instance.part, instance.sealed]))
 
 
 def _files_of(dump: Dump) -> list[Path]:
@@ -149,13 +155,22 @@ def _set_aside(files: Iterable[Path]) -> Iterator[list[Path]]:
     try:
         for file in files:
             aside = file if file.name.startswith(SET_ASIDE) else file.with_name(f"{SET_ASIDE}{file.name}")
-            file.rename(aside)
+            with suppress(FileNotFoundError):  # what was stored plain has no key
+                file.rename(aside)
             moved.append((file, aside))
         yield [aside for _, aside in moved]
     except BaseException:
         for file, aside in moved:
-            aside.rename(file)
+            with suppress(FileNotFoundError):
+                aside.rename(file)
         raise
+
+
+def shred(key: Path, files: Iterable[Path]) -> None:
+    """Destroy the key of a dump, which ends all copies of its original wherever they are, then remove files of it. What was
+    made to be read comes last: once the rest is gone, nobody makes it again."""
+    destroy_key(key)
+    remove(files)
 
 
 def remove(paths: Iterable[Path]) -> None:

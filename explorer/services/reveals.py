@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from analysis.errors import AnalysisError
 from analysis.index import DataClass
 from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, User
@@ -24,6 +25,7 @@ from explorer.permissions import can_open_window
 from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, write_down
 from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_registers, read_values, search_texts
 from explorer.services.notices import announce_blocked
+from explorer.services.plain_dumps import plain_dump
 from explorer.services.plain_text import plain
 from explorer.viewers import subject_of, viewer_of
 
@@ -242,17 +244,16 @@ def view_memory(*, request: HttpRequest, dump: Dump, address: int, length: int, 
 
 def _ask_the_dump(dump: Dump, read: Callable[[Path, Path], None]) -> tuple[dict[str, Any], str]:
     """What a child process read out of the dump itself, and why it could not."""
-    path = dump.unpacked if dump.unpacked.exists() else dump.original
-    if not path.exists():
-        return {}, dump.without_original or "The dump itself is no longer kept; its analysis holds no values."
     settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR) as directory:
+        with plain_dump(dump) as path, tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR) as directory:
             result = Path(directory) / "values.json"
             read(path, result)
             found: dict[str, Any] = json.loads(result.read_text())
             return found, ""
-    except EngineRefused as refused:
-        return {}, f"{refused.what[:1].upper()}{refused.what[1:]}. {refused.remedy}".strip()
+    except (EngineRefused, AnalysisError) as refused:
+        return {}, f"{refused.what[:1].upper()}{refused.what[1:].rstrip('.')}. {refused.remedy}".strip()
     except EngineCrashed as crashed:
         return {}, f"Reading the values failed: {crashed}."
+    except OSError as error:
+        return {}, f"Reading the values failed: {error.strerror}."

@@ -17,10 +17,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from analysis.errors import AnalysisError
 from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, ScrubbedCopy
 from explorer.services.audit import as_person, write_down
+from explorer.services.disk import disk
 from explorer.services.engine import EngineCrashed, EngineRefused, scrub_dump
+from explorer.services.plain_dumps import plain_dump
 from explorer.services.plain_text import plain
 
 log = structlog.get_logger()
@@ -82,7 +85,7 @@ def run(dump_id: UUID) -> None:
         _make(copy, token, work)
     except CopyTaken:
         log.warning("lease_lost", scrubbed=str(dump_id))
-    except EngineRefused as refusal:
+    except (EngineRefused, AnalysisError) as refusal:
         _end(token, _State.FAILED, problem=plain(" ".join(filter(None, (refusal.what, refusal.remedy))), 1000))
     except EngineCrashed as crash:
         _end(token, _State.FAILED, problem=plain(f"The copy could not be made: {crash}.", 1000))
@@ -93,21 +96,19 @@ def run(dump_id: UUID) -> None:
 
 
 def _make(copy: ScrubbedCopy, token: UUID, work: Path) -> None:
-    dump = copy.dump
-    source = dump.unpacked if dump.unpacked.exists() else dump.original
-    size = source.stat().st_size
-    if shutil.disk_usage(dump.directory).free - settings.FREE_DISK_BYTES < size:
-        _end(token, _State.FAILED, problem=_NO_ROOM)
-        return
-    work.mkdir()
-
     def renew(stage: str = "", fraction: float = 0.0, **_: Any) -> None:
         changes: dict[str, Any] = {"stage": stage, "fraction": fraction} if stage else {}
         if not ScrubbedCopy.objects.filter(token=token).update(lease_until=_lease_end(), **changes):
             raise CopyTaken
 
     made, told = work / "copy", work / "certificate.json"
-    scrub_dump(source, made, told, renew)
+    with plain_dump(copy.dump, progress=renew) as source:
+        size = source.stat().st_size
+        if disk().room_bytes < size:
+            _end(token, _State.FAILED, problem=_NO_ROOM)
+            return
+        work.mkdir()
+        scrub_dump(source, made, told, renew)
     renew()
     # The certificate last: a copy without one is none.
     copy.certificate.unlink(missing_ok=True)

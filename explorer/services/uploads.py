@@ -1,4 +1,4 @@
-"""Uploads: bytes stream to a part file, and become a dump by one rename.
+"""Uploads: bytes stream to a part file, which becomes a dump when all are here: encrypted in one pass, kept by one rename.
 
 The offset in SQL is the truth a client resumes from. A lock on the part file keeps two writers apart; the row is
 locked only for the moment in which the offset moves, so that a slow upload holds nobody up.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import FileIO
-from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
@@ -26,7 +24,8 @@ from django.utils import timezone
 
 from analysis.sniff import sniff
 from explorer.models import Analysis, Dump, Team, Upload, User
-from explorer.services import analyses, quotas
+from explorer.sealed_files import Sealed, seal
+from explorer.services import analyses, quotas, vault
 from explorer.services.audit import on_behalf_of
 from explorer.services.checksums import Checksum
 from explorer.services.disk import disk
@@ -109,7 +108,7 @@ def append(*, upload: Upload, offset: int, body: Body, length: int | None, check
             raise UploadRefused(409, f"The upload stands at byte {upload.offset:,}, not {offset:,}.")
         if length is not None and offset + length > upload.length:
             raise UploadRefused(413, "More bytes arrive than the upload was announced with.", where=upload.original_name)
-        if upload.offset < upload.length:
+        if file is not None and upload.offset < upload.length:
             file.truncate(upload.offset)  # bytes behind the saved offset come from a request that was cut off
             file.seek(upload.offset)
             _stream(upload, file, body, length, checksum)
@@ -123,7 +122,9 @@ def settle(*, upload: Upload) -> Upload:
     if upload.dump_id is None and upload.offset == upload.length:
         with _locked(upload):
             _finish_if_complete(upload)
-    elif not upload.part.exists() and (upload.dump is None or upload.dump.trashed_at is not None):
+    elif upload.dump_id is not None:
+        upload.part.unlink(missing_ok=True)  # killed after the dump was kept
+    if not upload.part.exists() and (upload.dump is None or upload.dump.trashed_at is not None):
         raise _gone(upload)
     return upload
 
@@ -213,84 +214,66 @@ def _judge(upload: Upload, position: int) -> None:
 def finish(*, upload: Upload) -> Dump:
     """Turn a complete upload into a dump of its team, or into the dump that is there already for the same bytes.
 
-    Killed in the middle, it can be repeated: the dump takes the id of its upload, so its file is found again.
+    Killed in the middle, it can be repeated: what arrived stays until a dump is kept that has it all.
     """
-    arrived = _arrived(upload)
-    digest = _digest(arrived)
-    known = Dump.objects.filter(team_id=upload.team_id, sha256=digest).first()
-    if known is None:
-        try:
-            return _adopt(upload, arrived, digest)
-        except IntegrityError:  # the same file arrived twice at once
-            known = Dump.objects.get(team_id=upload.team_id, sha256=digest)
-    _give_back(upload, arrived, known)
+    try:
+        sealed = _sealed(upload)
+        known = Dump.objects.filter(team_id=upload.team_id, sha256=sealed.sha256).first()
+        if known is None:
+            try:
+                known = _adopt(upload, sealed)
+            except IntegrityError:  # the same file arrived twice at once
+                known = Dump.objects.get(team_id=upload.team_id, sha256=sealed.sha256)
+        if known.pk != upload.pk:
+            _give_back(upload, sealed, known)
+    except OSError:
+        upload.sealed.unlink(missing_ok=True)  # a full disk has no room for half of a file
+        raise
     upload.dump = known
     _discard(upload)
     return known
 
 
-def _give_back(upload: Upload, arrived: Path, known: Dump) -> None:
+def _sealed(upload: Upload) -> Sealed:
+    if disk().room_bytes < upload.length:
+        raise OSError(errno.ENOSPC, "the encrypted file has no room beside what arrived")
+    return seal(upload.part, upload.sealed)
+
+
+def _adopt(upload: Upload, sealed: Sealed) -> Dump:
+    with transaction.atomic():
+        dump = Dump.objects.create(
+            id=upload.pk, team_id=upload.team_id, name=upload.original_name[:200], original_name=upload.original_name,
+            sha256=sealed.sha256, size_bytes=upload.length, format=upload.format, uploaded_by_id=upload.user_id,
+            service=upload.service, build=upload.build, environment=upload.environment, stored_bytes=upload.length,
+        )  # fmt: skip
+        vault.keep(dump, upload.sealed, sealed)
+        Upload.objects.filter(pk=upload.pk).update(dump=dump)
+        analysis = Analysis.objects.create(dump=dump)
+        transaction.on_commit(lambda: analyses.enqueue(analysis.pk))
+    return dump
+
+
+def _give_back(upload: Upload, sealed: Sealed, known: Dump) -> None:
     """The file is there already: out of the trash with it, and where only its analysis was kept, it is kept again."""
     with transaction.atomic():
         row = Dump.objects.select_for_update().get(pk=known.pk)
         restore(request=on_behalf_of(upload.user), dump=row, detail="uploaded again")
-        if row.original_removed_at is not None:
+        if row.without_original:
             Dump.objects.filter(pk=row.pk).update(original_removed_at=None, kept_since=timezone.now())
-            row.directory.mkdir(parents=True, exist_ok=True)
-            arrived.replace(row.original)
-            _sync(row.directory)
+            vault.keep(row, upload.sealed, sealed)
             transaction.on_commit(lambda: quotas.measure(row))
         Upload.objects.filter(pk=upload.pk).update(dump=row)
 
 
-def _adopt(upload: Upload, arrived: Path, digest: str) -> Dump:
-    with transaction.atomic():
-        dump = Dump.objects.create(
-            id=upload.pk, team_id=upload.team_id, name=upload.original_name[:200], original_name=upload.original_name,
-            sha256=digest, size_bytes=upload.length, format=upload.format, uploaded_by_id=upload.user_id,
-            service=upload.service, build=upload.build, environment=upload.environment, stored_bytes=upload.length,
-        )  # fmt: skip
-        dump.directory.mkdir(parents=True, exist_ok=True)
-        arrived.replace(dump.original)
-        _sync(dump.directory)
-        _sync(dump.directory.parent)
-        Upload.objects.filter(pk=upload.pk).update(dump=dump)
-        analysis = Analysis.objects.create(dump=dump)
-        transaction.on_commit(lambda: analyses.enqueue(analysis.pk))
-    upload.dump = dump
-    return dump
-
-
-def _future(upload: Upload) -> Dump:
-    """The dump as which the upload will be kept."""
-    return Dump(id=upload.pk)
-
-
-def _arrived(upload: Upload) -> Path:
-    """Where the bytes are: in the part file, or already moved by a server that was killed before it said so."""
-    moved = _future(upload).original
-    return upload.part if upload.part.exists() or not moved.exists() else moved
-
-
 def _discard(upload: Upload) -> None:
+    """Forget what arrived, and what was begun to be made of it."""
     upload.part.unlink(missing_ok=True)
+    upload.sealed.unlink(missing_ok=True)
     if not Dump.objects.filter(pk=upload.pk).exists():
-        shutil.rmtree(_future(upload).directory, ignore_errors=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(directory: Path) -> None:
-    """Make the rename itself survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        begun = Dump(id=upload.pk)
+        vault.destroy_key(begun.key)
+        shutil.rmtree(begun.directory, ignore_errors=True)
 
 
 def cancel_upload(*, upload: Upload) -> None:
@@ -315,22 +298,31 @@ def _gone(upload: Upload) -> UploadRefused:
 
 
 @contextmanager
-def _locked(upload: Upload) -> Iterator[FileIO]:
-    """The part file, while no other request writes to it; ``upload`` is fresh from the database."""
+def _locked(upload: Upload) -> Iterator[FileIO | None]:
+    """The part file, while no other request writes to it, or None where it has become a dump meanwhile; ``upload`` is fresh
+    from the database."""
     try:
-        file = FileIO(_arrived(upload), "r+")
+        file = FileIO(upload.part, "r+")
     except FileNotFoundError:
-        raise _gone(upload) from None
+        _refresh(upload)
+        if upload.dump_id is None:
+            raise _gone(upload) from None
+        yield None
+        return
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UploadRefused(423, "Another request is writing to this upload.", where=upload.original_name) from None
-        try:
-            upload.refresh_from_db()
-        except Upload.DoesNotExist:
-            raise _gone(upload) from None
+        _refresh(upload)
         yield file
+
+
+def _refresh(upload: Upload) -> None:
+    try:
+        upload.refresh_from_db()
+    except Upload.DoesNotExist:
+        raise _gone(upload) from None
 
 
 def _expiry() -> datetime:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST
 
+from analysis.errors import AnalysisError
 from explorer.long_answers import while_allowed
 from explorer.models import AuditEntry, OriginalRequest
 from explorer.services import originals
 from explorer.services.audit import Purpose
+from explorer.services.vault import OriginalGone
 from explorer.value_acts import raw_act
 from explorer.views.dump_page import DumpPage, with_index
-
-_BLOCK_BYTES = 1 << 20
 
 
 @require_POST
@@ -46,17 +47,21 @@ def grant(request: HttpRequest, page: DumpPage, request_id: int, purpose: Purpos
 def take(request: HttpRequest, page: DumpPage, purpose: Purpose) -> HttpResponseBase:
     """The file as it was uploaded."""
     try:
-        file = originals.take(request=request, dump=page.dump, purpose=purpose)
-    except FileNotFoundError:
+        original = originals.take(request=request, dump=page.dump, purpose=purpose)
+    except OriginalGone:
         raise Http404("The original is no longer kept.") from None
-    name = page.dump.original_name or "dump"
-    response = FileResponse(file.open("rb"), as_attachment=True, filename=name, content_type="application/octet-stream")
-    response.block_size = _BLOCK_BYTES
-    granted = originals.granted_to
-    response.streaming_content = while_allowed(
-        request, page.dump, lambda asking, dump: granted(asking, dump) is not None, response.streaming_content, "take_original"
+    except AnalysisError as error:
+        messages.error(request, f"{error.what[:1].upper()}{error.what[1:].rstrip('.')}. {error.remedy}".strip())
+        return redirect("dump-access", page.dump.pk)
+    granted, sent = originals.granted_to, originals.sent(request=request, dump=page.dump, original=original, purpose=purpose)
+    return StreamingHttpResponse(
+        while_allowed(request, page.dump, lambda asking, dump: granted(asking, dump) is not None, sent, "take_original"),
+        content_type="application/octet-stream",
+        headers={
+            "Content-Length": original.size_bytes,
+            "Content-Disposition": content_disposition_header(True, page.dump.original_name or "dump"),
+        },
     )
-    return response
 
 
 urlpatterns = [

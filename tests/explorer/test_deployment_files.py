@@ -37,7 +37,7 @@ def test_images_are_pinned() -> None:
 def test_volumes_exist_and_web_and_worker_share_the_data() -> None:
     used = {volume.split(":")[0] for service in _SERVICES.values() for volume in service.get("volumes", [])}
     assert used == set(_COMPOSE["volumes"])
-    assert _SERVICES["web"]["volumes"] == _SERVICES["worker"]["volumes"] == ["data:/data"]
+    assert _SERVICES["web"]["volumes"] == _SERVICES["worker"]["volumes"] == ["data:/data", "keys:/keys"]
 
 
 def test_manual_and_example_list_exactly_the_settings() -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from explorer.models import AuditEntry, Dump, Membership, OriginalRequest, Role, Team, User
 from tests.explorer.pages.visits import WHY
 from tests.explorer.test_authentication import age_proofs, code_of, set_up_app, sign_in
-from tests.stored_dumps import analysed_dump
+from tests.stored_dumps import analysed_dump, keep_original
 
 CONTENT = b"\x7fELF everything the process knew"
 
@@ -21,8 +21,7 @@ CONTENT = b"\x7fELF everything the process knew"
 @pytest.fixture
 def dump(team: Team, bob: User) -> Dump:
     dump = analysed_dump(team, bob)
-    dump.directory.mkdir(parents=True, exist_ok=True)
-    dump.original.write_bytes(CONTENT)
+    keep_original(dump, CONTENT)
     return dump
 
 

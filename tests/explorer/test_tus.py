@@ -23,6 +23,7 @@ from explorer.services.trash import move_to_trash
 from explorer.services.uploads import Labels, UploadRefused, append, create_upload, expire_uploads
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.tus_client import Tus
+from tests.stored_dumps import content_of
 
 MEGABYTE = 1 << 20
 
@@ -59,7 +60,7 @@ def test_a_file_in_pieces_becomes_a_dump(tus: Tus, team, django_capture_on_commi
         assert tus.head(address)["Upload-Offset"] == str(at)
     dump = Dump.objects.get()
     assert response["Dump-Location"] == tus.head(address)["Dump-Location"] == dump.get_absolute_url()
-    assert dump.original.read_bytes() == content
+    assert content_of(dump) == content
     assert (dump.sha256, dump.size_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
     assert (dump.team, dump.uploaded_by, dump.labels) == (team, tus.user, ("shop", "1.2", "staging"))
     assert dump.format == "Linux core dump (x64)"
@@ -77,7 +78,7 @@ def test_a_compressed_file_is_taken_as_it_is(tus: Tus) -> None:
     packed = zstandard.compress(core_bytes(400_000))
     response = tus.upload(packed, filename="shop.dmp.zst")
     assert response.status_code == 204
-    assert Dump.objects.get().original.read_bytes() == packed
+    assert content_of(Dump.objects.get()) == packed
     assert "packed with Zstandard" in Dump.objects.get().format
 
 
@@ -139,7 +140,7 @@ def test_what_arrived_before_a_cut_stays(tus: Tus) -> None:
     append(upload=row(address), offset=0, body=CutOff(content[: MEGABYTE + 5]), length=len(content))
     assert tus.head(address)["Upload-Offset"] == str(MEGABYTE + 5)
     assert tus.patch(address, MEGABYTE + 5, content[MEGABYTE + 5 :]).status_code == 204
-    assert Dump.objects.get().original.read_bytes() == content
+    assert content_of(Dump.objects.get()) == content
 
 
 def test_bytes_behind_the_saved_offset_are_written_anew(tus: Tus) -> None:
@@ -149,7 +150,7 @@ def test_bytes_behind_the_saved_offset_are_written_anew(tus: Tus) -> None:
     with row(address).part.open("ab") as part:
         part.write(b"of a request that was killed" * 1000)
     tus.patch(address, 1000, content[1000:])
-    assert Dump.objects.get().original.read_bytes() == content
+    assert content_of(Dump.objects.get()) == content
 
 
 def test_a_full_disk_keeps_what_arrived(tus: Tus, monkeypatch) -> None:
@@ -248,21 +249,27 @@ def test_asking_for_the_offset_finishes_what_was_killed(tus: Tus, killed: str) -
 def test_repeating_the_last_request_finishes_what_was_killed(tus: Tus, killed: str) -> None:
     assert tus.patch(killed, 5000, b"").status_code == 204
     assert tus.patch(killed, 5000, b"").status_code == 204
-    assert Dump.objects.get().original.read_bytes() == core_bytes(5000)
+    assert content_of(Dump.objects.get()) == core_bytes(5000)
 
 
 def test_the_clock_finishes_what_was_killed(tus: Tus, killed: str) -> None:
     assert expire_uploads() == 0
-    assert Dump.objects.get().original.read_bytes() == core_bytes(5000)
+    assert content_of(Dump.objects.get()) == core_bytes(5000)
 
 
-def test_killed_after_the_file_was_moved(tus: Tus, killed: str) -> None:
-    upload = row(killed)
-    moved = Dump(id=upload.pk)
-    moved.directory.mkdir(parents=True)
-    upload.part.replace(moved.original)
+def test_killed_after_the_file_was_moved(tus: Tus, killed: str, monkeypatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(**fields: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Analysis.objects, "create", die)
+        tus.head(killed)
+    assert Dump(id=row(killed).pk).original.exists() and not Dump.objects.exists()
     assert tus.head(killed).status_code == 200
-    assert Dump.objects.get().original.read_bytes() == core_bytes(5000)
+    assert content_of(Dump.objects.get()) == core_bytes(5000)
 
 
 def test_an_upload_whose_bytes_are_gone_must_start_again(tus: Tus) -> None:
@@ -299,7 +306,7 @@ def test_the_same_file_in_another_team_is_another_dump(tus: Tus, mallory: User) 
     first, second = tus.upload(content), Tus(mallory).upload(content)
     assert second["Dump-Location"] != first["Dump-Location"]
     assert Dump.objects.values("team").distinct().count() == 2
-    assert all(dump.original.read_bytes() == content for dump in Dump.objects.all())
+    assert all(content_of(dump) == content for dump in Dump.objects.all())
 
 
 @pytest.mark.django_db(transaction=True)
@@ -326,5 +333,5 @@ def test_the_same_file_finishing_four_times_at_once_is_one_dump(bob: User, team)
         thread.join()
     assert not failed
     assert set(found) == {Dump.objects.get().pk}
-    assert Dump.objects.get().original.read_bytes() == content
+    assert content_of(Dump.objects.get()) == content
     assert Analysis.objects.count() == 1

@@ -16,18 +16,23 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from explorer import sealed_files
 from explorer.models import Analysis, Dump, Upload, User
-from explorer.services import uploads
+from explorer.services import uploads, vault
 from explorer.services.checksums import Checksum
 from explorer.services.uploads import Labels, UploadRefused, append, create_upload, settle
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.tus_client import Tus
 from tests.goals import Goals
+from tests.stored_dumps import content_of
 
 _FAULTS, _FAULTS_EACH = 1_000, 10
 _DOUBLE_FINALISES = 400
 #: Where a server is killed while it makes a dump of a complete upload.
-_FINALISING = ("_arrived", "_digest", "_adopt", "_sync", "finish")
+_FINALISING = (
+    (uploads, "finish"), (uploads, "seal"), (uploads, "_adopt"), (uploads, "_discard"), (vault, "keep"), (vault, "_write_key"),
+    (vault, "_sync"), (sealed_files, "_bound"),
+)  # fmt: skip
 
 
 class Killed(BaseException):
@@ -107,7 +112,7 @@ class Sender:
             raise Killed
 
         with self.monkeypatch.context() as patched, suppress(Killed):
-            patched.setattr(uploads, place, die)
+            patched.setattr(*place, die)
             self.send(self.at, body)
         # What did not get so far as to be saved is sent again; else asking for the offset finishes the work.
         if int(self.tus.head(self.address)["Upload-Offset"]) < len(self.content):
@@ -134,7 +139,7 @@ def test_a_thousand_faults_lose_nothing_and_let_nothing_damaged_in(tus: Tus, mon
         suffered += 1
         dump = Dump.objects.get(pk=UUID(sender.address.rpartition("/")[2]))
         digest = hashlib.sha256(sender.content).hexdigest()
-        same += dump.sha256 == digest == hashlib.sha256(dump.original.read_bytes()).hexdigest()
+        same += dump.sha256 == digest == hashlib.sha256(content_of(dump)).hexdigest()
     goals.count("G2 faults in uploads that lost nothing and let nothing damaged in", suffered if same == files else 0, _FAULTS)
     assert (suffered, same) == (_FAULTS, files)
     assert Dump.objects.count() == Analysis.objects.count() == files
@@ -154,7 +159,7 @@ def test_a_checksum_holds_for_each_request(tus: Tus, algorithm: str) -> None:
         assert tus.patch(address, 2000, content[2000:], **{"Upload-Checksum": header}).status_code in (400, 460)
     assert tus.head(address)["Upload-Offset"] == "2000"
     assert tus.patch(address, 2000, content[2000:]).status_code == 204
-    assert Dump.objects.get().original.read_bytes() == content
+    assert content_of(Dump.objects.get()) == content
 
 
 def test_damage_in_the_first_bytes_does_not_make_a_dump_something_else(tus: Tus) -> None:
@@ -164,7 +169,7 @@ def test_damage_in_the_first_bytes_does_not_make_a_dump_something_else(tus: Tus)
     damaged = b"MZ" + content[2:]
     assert tus.patch(address, 0, damaged, **{"Upload-Checksum": checksum(content)}).status_code == 460
     assert tus.patch(address, 0, content, **{"Upload-Checksum": checksum(content)}).status_code == 204
-    assert Dump.objects.get().original.read_bytes() == content
+    assert content_of(Dump.objects.get()) == content
 
 
 @pytest.mark.django_db(transaction=True)
@@ -195,7 +200,7 @@ def test_two_finalisers_make_one_dump(bob: User, team, settings: Settings, goals
                 with suppress(UploadRefused):
                     settle(upload=Upload.objects.get(pk=upload.pk))
             dumps = Dump.objects.filter(sha256=hashlib.sha256(content).hexdigest())
-            one += dumps.count() == 1 and dumps[0].original.read_bytes() == content and dumps[0].analyses.count() == 1
+            one += dumps.count() == 1 and content_of(dumps[0]) == content and dumps[0].analyses.count() == 1
         list(both.map(lambda _: connection.close(), range(2)))
     goals.count("G2 files finished twice at once that became one dump", one, _DOUBLE_FINALISES)
     assert one == _DOUBLE_FINALISES

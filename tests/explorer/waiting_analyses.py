@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from explorer.models import Analysis, Dump
 from tests.explorer.elf_cores import core_bytes
+from tests.stored_dumps import keep_original
 
 
 def received(team, user, content: bytes | None = None) -> Analysis:
@@ -18,8 +19,7 @@ def received(team, user, content: bytes | None = None) -> Analysis:
     dump = Dump.objects.create(
         team=team, name="shop.dmp", original_name="shop.dmp", sha256=uuid4().hex * 2, size_bytes=len(content), uploaded_by=user
     )
-    dump.directory.mkdir(parents=True)
-    dump.original.write_bytes(content)
+    keep_original(dump, content)
     return Analysis.objects.create(dump=dump)
 
 

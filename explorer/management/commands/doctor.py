@@ -1,9 +1,10 @@
-"""``manage.py doctor``: whether this system keeps the reader of dumps behind all its walls, and has room on its disk."""
+"""``manage.py doctor``: whether this system keeps the reader of dumps behind all its walls, has room on its disk, and a key."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from explorer.services.disk import disk
@@ -13,11 +14,12 @@ from explorer.services.engine import attempts_from_inside
 class Command(BaseCommand):
     help = (
         "Start the reader as an analysis does, try from inside what a captured one would, and say which walls are missing; "
-        "say how full the disk is."
+        "say how full the disk is, and whether keys of dumps have a store key of their own."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         has_room = self._disk()
+        self._store_key()
         self._walls()
         if not has_room:
             raise CommandError("The disk is too full: delete dumps and empty the trash of teams, or add disk.")
@@ -28,6 +30,12 @@ class Command(BaseCommand):
         said = f"{found}{problem}"
         self.stdout.write(f"  {'disk of the data directory':<52} {self.style.ERROR(said) if problem else said}")
         return not problem
+
+    def _store_key(self) -> None:
+        """On a machine of one's own it may hang on the secret key."""
+        said = "its own" if settings.STORE_KEY else "hangs on the secret key: set EXPLORER_STORE_KEY"
+        warned = settings.HTTPS and not settings.STORE_KEY
+        self.stdout.write(f"  {'store key':<52} {self.style.WARNING(said) if warned else said}")
 
     def _walls(self) -> None:
         walls = attempts = problems = 0

@@ -23,7 +23,7 @@ from explorer.services.reveals import _mark
 from tests.analysis.bundled_dumps import bundled_dumps
 from tests.explorer.pages.visits import WHY, address, body_of
 from tests.explorer.test_authentication import age_proofs, code_of, set_up_app, sign_in
-from tests.stored_dumps import analysed_dump
+from tests.stored_dumps import analysed_dump, keep_original
 
 (ZOO,) = [path for path in bundled_dumps() if path.name.startswith("zoo-net8")]
 
@@ -38,8 +38,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def real(zoo: Path, team: Team, alice: User) -> Dump:
     dump = analysed_dump(team, alice, "zoo.dmp", lambda directory: Path(shutil.copytree(zoo, directory)))
-    dump.directory.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(ZOO, dump.original)
+    keep_original(dump, ZOO.read_bytes())
     return dump
 
 
@@ -86,7 +85,7 @@ def test_others_see_nothing_and_the_denial_is_a_row(real: Dump, primitives: str,
 
 def test_what_cannot_be_read_says_why(real: Dump, primitives: str, alice: User) -> None:
     client = sign_in("alice")
-    real.original.write_bytes(b"\x7fELF" + bytes(100))
+    keep_original(real, b"\x7fELF" + bytes(100))
     body = client.post(address(real, "dump-object-values", primitives), WHY).content.decode()
     assert 'class="note bad"' in body and "Traceback" not in body
     real.original.unlink()
