@@ -15,7 +15,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
 from django.utils import timezone
 
 from explorer.models import Analysis, Dump, Held, State, Team, Upload
@@ -57,7 +56,13 @@ def _is_to_go(name: str) -> bool:
         return False
     if name == dump_id:
         return (Path(settings.STORE_DIR) / dump_id / DELETED).exists() and not _is_known(dump_id)
-    return not Dump.objects.filter(Q(original_removed_at=None) | Q(held_at__isnull=False), pk=dump_id).exists()
+    with suppress(Dump.DoesNotExist):
+        try:
+            with unheld(UUID(dump_id)) as row:
+                return row.original_removed_at is not None
+        except Held:
+            return False
+    return True
 
 
 def _is_known(dump_id: str) -> bool:

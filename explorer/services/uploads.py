@@ -92,7 +92,7 @@ def _require_disk(name: str, length: int) -> None:
     if not found.takes_uploads:
         raise UploadRefused(507, f"The server's disk is {found.full_percent:.0f} % full: no new uploads are begun.", where=name,
                             remedy="Delete old dumps and empty the trash, or ask the operator for more disk.")  # fmt: skip
-    if length > found.room_bytes:
+    if 2 * length > found.room_bytes:  # what arrives stays until it is encrypted beside
         raise UploadRefused(507, "The server has too little free disk space for this file.", where=name,
                             remedy="Delete old dumps, or ask the operator for more disk.")  # fmt: skip
 

@@ -21,7 +21,7 @@ from django.conf import settings
 
 from analysis.errors import AnalysisError
 from explorer.models import Dump
-from explorer.sealed_files import KEY_BYTES, Sealed, is_sealed, plain_bytes, private_file, unseal, write_all
+from explorer.sealed_files import KEY_BYTES, Damaged, Sealed, is_sealed, plain_bytes, private_file, unseal, write_all
 
 _MARK = b"DXKEY\x00\x01"
 _NONCE_BYTES = 12
@@ -70,6 +70,9 @@ def open_original(dump: Dump) -> Original:
         kind = OriginalGone if dump.original_removed_at or not dump.original.exists() else KeyGone
         raise kind(dump.without_original or "The dump itself is no longer kept; its analysis holds no values.")
     if not is_sealed(dump.original):
+        if dump.key.exists():  # or what somebody put in its place would be taken for one
+            remedy = "Restore it from a backup; where encrypting it was interrupted, run manage.py encrypt_dumps again."
+            raise Damaged("the stored file is not the encrypted one that belongs to its key", remedy=remedy)
         return Original(dump.original, dump.original.stat().st_size, b"")
     return Original(dump.original, plain_bytes(dump.original), _key_of(dump))
 

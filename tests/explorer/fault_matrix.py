@@ -34,6 +34,7 @@ from explorer.celery import app
 from explorer.models import Analysis, ApiToken, AuditEntry, Dump, Role, ShareLink, State, Team, Upload, User
 from explorer.models.analysis import OPEN_STATES
 from explorer.services import analyses, audit, leftovers, removal, trash, uploads
+from explorer.services.vault import open_original
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.faults import BROKER, FAULTS, POINTS, Point, arm, in_engine
 from tests.explorer.tus_client import BODY
@@ -71,7 +72,7 @@ def forked(work: Callable[[], None]) -> int:
 def live_in(data: Path, broker: str, engine: list[str]) -> None:
     """This process is a server with that data directory, broker and engine."""
     settings.DATA_DIR, settings.STORE_DIR = data, data / "store"
-    settings.UPLOAD_DIR, settings.SCRATCH_DIR = data / "uploads", data / "scratch"
+    settings.UPLOAD_DIR, settings.SCRATCH_DIR, settings.KEY_DIR = data / "uploads", data / "scratch", data / "keys"
     settings.FREE_DISK_BYTES, settings.LEASE_SECONDS, settings.ENGINE_COMMAND = 0, _LEASE_SECONDS, engine
     settings.ALLOWED_HOSTS = ["*"]
     connections["default"].settings_dict["NAME"] = str(data / "explorer.sqlite3")
@@ -207,9 +208,11 @@ def recover(scenario: str, data: Path) -> None:
     Upload.objects.update(expires_at=timezone.now() - timedelta(days=1))
     uploads.expire_uploads()
     long_ago = time.time() - 7200
-    for path in (*settings.UPLOAD_DIR.rglob("*"), *settings.SCRATCH_DIR.rglob("*"), *settings.STORE_DIR.rglob("*")):
-        os.utime(path, (long_ago, long_ago))
+    for directory in (settings.UPLOAD_DIR, settings.SCRATCH_DIR, settings.STORE_DIR, settings.KEY_DIR):
+        for path in directory.rglob("*"):
+            os.utime(path, (long_ago, long_ago))
     leftovers.sweep()
+    leftovers.destroy_keys()
 
 
 def problems(scenario: str, data: Path) -> Iterator[str]:
@@ -224,14 +227,14 @@ def problems(scenario: str, data: Path) -> Iterator[str]:
         if row.state == State.DONE:
             open_index(row.index_directory)
     kept = {f"{row.dump_id}/{row.index_directory.name}" for row in rows if row.state == State.DONE}
-    kept |= {f"{dump.pk}/original" for dump in dumps if scenario != "original"} | {
-        f"{dump.pk}/unpacked" for dump in dumps if scenario == "archive"
-    }
+    kept |= {f"{dump.pk}/original" for dump in dumps if scenario != "original"}
     found = {str(path.relative_to(settings.STORE_DIR)) for path in settings.STORE_DIR.glob("*/*")}
-    if found - kept or (kept - found - {f"{dump.pk}/unpacked" for dump in dumps}):
+    if found != kept:
         yield f"files: {sorted(found ^ kept)}"
     originals = [dump for dump in dumps if dump.original_removed_at is None]
-    if any(hashlib.sha256(dump.original.read_bytes()).hexdigest() != dump.sha256 for dump in originals):
+    if {path.name for path in settings.KEY_DIR.iterdir()} != {str(dump.pk) for dump in originals}:
+        yield "keys are not those of the dumps"
+    if any(hashlib.sha256(b"".join(open_original(dump).pieces())).hexdigest() != dump.sha256 for dump in originals):
         yield "another file than was sent"
     for directory in (settings.UPLOAD_DIR, settings.SCRATCH_DIR):
         if directory.exists() and list(directory.iterdir()):

@@ -20,6 +20,7 @@ from explorer.models import Analysis, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.services import analyses
 from explorer.services.analyses import Lease, LeaseLost
+from explorer.services.plain_dumps import plain_dump
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.waiting_analyses import again, expire, received
 
@@ -213,13 +214,15 @@ PACKED = {"gz": gzip.compress, "zst": zstandard.compress, "zip": zipped}
 
 
 @pytest.mark.parametrize("pack", PACKED.values(), ids=PACKED)
-def test_a_compressed_upload_is_unpacked_once(team, alice, engine, pack) -> None:
+def test_a_compressed_upload_is_unpacked_where_it_is_read(team, alice, engine, settings, pack) -> None:
     content = core_bytes(300_000)
     analysis = received(team, alice, pack(content))
     analyses.run(analysis.pk)
     assert again(analysis).state == State.DONE
-    assert analysis.dump.unpacked.read_bytes() == content
-    assert analysis.dump.original.exists()
+    assert [path.name for path in analysis.dump.directory.iterdir() if path.is_file()] == ["original"]
+    assert not list(settings.SCRATCH_DIR.iterdir())
+    with plain_dump(analysis.dump) as path:
+        assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("pack", PACKED.values(), ids=PACKED)

@@ -25,7 +25,7 @@ from explorer.services import holds, keeping, leftovers, removal, trash
 from explorer.services.audit import by_the_server
 from tests.explorer.test_teams import request_by, signed_in
 from tests.goals import Goals
-from tests.stored_dumps import analysed_dump
+from tests.stored_dumps import analysed_dump, keep_original
 
 BLOCKED = "G23 ways to remove a dump that a hold blocks"
 ROUNDS = 12
@@ -35,7 +35,7 @@ OF_ACCOUNTS = "accounts go by the gate"
 @pytest.fixture
 def dump(team: Team, bob: User) -> Dump:
     dump = analysed_dump(team, bob)
-    dump.original.write_bytes(b"original")
+    keep_original(dump, b"original")
     (dump.directory / "scrubbed.dmp").write_bytes(b"scrubbed")
     return dump
 
@@ -97,6 +97,7 @@ WAYS: dict[str, Callable[[Dump], object]] = {
     "deleting the team": lambda dump: Team.objects.get(pk=dump.team_id).delete(),
     "deleting teams": lambda dump: Team.objects.filter(pk=dump.team_id).delete(),
     "sweeping what was set aside": lambda dump: (age_set_aside(dump), leftovers.sweep()),
+    "destroying keys that were set aside": lambda dump: (set_key_aside(dump), leftovers.destroy_keys()),
 }
 FROM_THE_TRASH = (
     "a lead deletes it in the trash", "a lead empties the trash", "its days in the trash are over",
@@ -112,11 +113,18 @@ def age_set_aside(dump: Dump) -> None:
     os.utime(dump.original, (0, 0))
 
 
+def set_key_aside(dump: Dump) -> None:
+    """As if the server was killed after that, and before it destroyed the key."""
+    Dump.objects.filter(pk=dump.pk).update(original_removed_at=timezone.now())
+    dump.key.rename(dump.key.with_name(f"removed-{dump.key.name}"))
+
+
 def state_of(dump: Dump) -> tuple[object, ...]:
     row = Dump.objects.filter(pk=dump.pk).first()
     if row is None:
         return ()
-    return row.uploaded_by_id, Analysis.objects.filter(dump=row).count(), contents(row.directory)
+    keys = [path.read_bytes() for path in dump.key.parent.glob(f"*{dump.pk}*")]
+    return row.uploaded_by_id, Analysis.objects.filter(dump=row).count(), contents(row.directory), keys
 
 
 def left_after(way: str, dump: Dump, commit: Callable) -> tuple[object, ...]:

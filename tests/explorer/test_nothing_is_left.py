@@ -154,7 +154,8 @@ def test_a_dump_that_went_through_everything_leaves_nothing(
     with pytest.raises(SqlRefused):
         ask(dump.analysis.index_directory, "SELECT 1", 1)
     before = stores.holding(text)
-    assert {part for part in before if "/" in part} >= {f"store/{dump.pk}/original", f"store/{dump.pk}/scrubbed.dmp"}
+    assert {part for part in before if "/" in part} >= {f"scratch/working/{dump.pk}/dump", f"store/{dump.pk}/scrubbed.dmp"}
+    assert f"store/{dump.pk}/original" not in before, "it lies encrypted"
     assert {"table explorer_analysis", "table explorer_finding"} <= before
     assert any("/index-" in part for part in before)
     assert stores.holding(name) >= {"table explorer_dump", "table explorer_upload", "table explorer_auditentry"}
@@ -166,6 +167,7 @@ def test_a_dump_that_went_through_everything_leaves_nothing(
     client.post(reverse("trash-purge", args=[dump.pk]))
     client.get(reverse("archive"))
     tasks.sweep_leftovers()
+    assert not list(settings.KEY_DIR.iterdir())
     left = stores.holding(text)
     goals.count("G23 stores that hold nothing of a deleted dump any more", len(before - left), len(before))
     assert left == set()
@@ -218,7 +220,7 @@ def test_orphans_go_and_nothing_else(team: Team, alice: User, settings, aged, dj
     symbols = SymbolFile.objects.create(team=team, pdb_id="x,1", file_name="x", size_bytes=1)
     store, parts, scratch = settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR
     kept = [
-        dump.original, dump.unpacked, dump.directory / "scrubbed.dmp", upload.part, store / str(moved.pk) / "original",
+        dump.original, dump.directory / "scrubbed.dmp", upload.part, store / str(moved.pk) / "original",
         dump.directory / "deleted", scratch / f"{running.pk}-{running.token}" / "index", store / "lost+found",
         settings.DATA_DIR / "explorer.sqlite3", settings.DATA_DIR / "worker.log", symbols.original,
         dump.directory / f"index-{running.pk}" / "manifest.json", *dump.directory.glob("index-*/**/*"),
@@ -288,6 +290,7 @@ def test_an_upload_that_is_cancelled_or_forgotten_leaves_nothing(bob: User, team
 def test_a_page_of_another_process_lets_go_of_a_deleted_index(team: Team, alice: User) -> None:
     first, second = analysed_dump(team, alice, "first"), analysed_dump(team, alice, "second")
     client = signed_in(alice)
+    opened._opened.cache_clear()
     for dump in (first, second):
         assert client.get(address(dump, "dump-types")).status_code == 200
     assert opened._opened.cache_info().currsize == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from explorer.models import AuditEntry, Dump, Membership, OriginalRequest, Role, Team, User
+from explorer.sealed_files import Damaged
 from tests.explorer.pages.visits import WHY
 from tests.explorer.test_authentication import age_proofs, code_of, set_up_app, sign_in
 from tests.stored_dumps import analysed_dump, keep_original
@@ -63,6 +66,54 @@ def test_what_was_granted_ends_with_the_role_and_the_factor(dump: Dump, alice: U
     assert sign_in("alice").post(take, WHY)["Location"].startswith(reverse("mfa_index"))
     Membership.objects.filter(user=erin).update(role=Role.ANALYST)
     assert client.post(take, WHY).status_code == 403
+
+
+@pytest.fixture
+def granted(dump: Dump, alice: User, erin: User) -> Client:
+    in_an_hour = timezone.now() + timedelta(hours=1)
+    OriginalRequest.objects.create(dump=dump, asked_by=erin, explanation="x", granted_by=alice, expires_at=in_an_hour)
+    return with_second_factor("erin")
+
+
+def downloads() -> list[tuple[str, str]]:
+    rows = AuditEntry.objects.filter(action="download_original").order_by("sequence")
+    return [(row.outcome, row.detail) for row in rows]
+
+
+def test_the_file_is_decrypted_as_it_goes_out(dump: Dump, granted: Client) -> None:
+    content = random.Random(1).randbytes((3 << 20) + 5)
+    keep_original(dump, content)
+    answer = granted.post(reverse("dump-original", args=[dump.pk]), WHY)
+    pieces = list(answer)
+    assert b"".join(pieces) == content and max(map(len, pieces)) == 1 << 20
+    assert answer["Content-Length"] == str(len(content))
+    assert not list(dump.directory.glob("*plain*")) and downloads() == [("done", "granted by alice")]
+
+
+def test_a_file_that_was_altered_ends_the_connection_and_is_written_down(dump: Dump, granted: Client) -> None:
+    """The length that was promised is never reached: what arrived cannot pass for the whole."""
+    keep_original(dump, random.Random(1).randbytes(3 << 20))
+    raw = bytearray(dump.original.read_bytes())
+    raw[2_500_000] ^= 1
+    dump.original.write_bytes(raw)
+    answer, arrived = granted.post(reverse("dump-original", args=[dump.pk]), WHY), 0
+    with pytest.raises(Damaged):
+        for piece in answer:
+            arrived += len(piece)
+    assert arrived == 2 << 20 < int(answer["Content-Length"])
+    assert [outcome for outcome, _ in downloads()] == ["done", "failed"]
+    assert "byte 2,097,152" in downloads()[1][1]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:-1], lambda raw: raw[: 1 << 20], lambda raw: raw[:16] + bytes(len(raw) - 16)]
+)
+def test_a_file_that_was_cut_is_not_begun(dump: Dump, granted: Client, damage: Callable[[bytes], bytes]) -> None:
+    keep_original(dump, random.Random(1).randbytes(3 << 20))
+    dump.original.write_bytes(damage(dump.original.read_bytes()))
+    answer = granted.post(reverse("dump-original", args=[dump.pk]), WHY, follow=True)
+    assert "The stored file is not" in answer.content.decode()
+    assert [outcome for outcome, _ in downloads()] == ["failed"]
 
 
 def test_an_original_that_is_gone(dump: Dump, alice: User, erin: User) -> None:

@@ -25,6 +25,7 @@ from analysis.index.described import described_tables
 from analysis.query import run_query
 from explorer import tasks
 from explorer.models import Dump, SearchedName, State, Team, User
+from explorer.sealed_files import is_sealed
 from explorer.services import analyses
 from explorer.services.uploads import Labels, append, create_upload
 from tests.explorer.canaries.canary import Canary
@@ -125,14 +126,14 @@ def test_no_table_that_sql_may_ask_holds_one(highest: DataClass, planted: Analys
 
 
 def kept(dump: Dump) -> Iterator[tuple[str, bytes]]:
-    """Everything that the product keeps but the original: rows of all tables, the cache, files."""
+    """Everything that the product keeps: rows of all tables, the cache, files; the original too, where it is encrypted."""
     with connection.cursor() as cursor:
         for model in apps.get_models(include_auto_created=True):
             cursor.execute(f'SELECT * FROM "{model._meta.db_table}"')
             yield model._meta.db_table, repr(cursor.fetchall()).encode()
     yield "cache", repr(getattr(cache, "_cache", {})).encode()
     for path in sorted(dump.directory.parents[1].rglob("*")):
-        if path.is_file() and path not in (dump.original, dump.unpacked) and "kernels" not in path.parts:
+        if path.is_file() and (path != dump.original or is_sealed(path)) and "kernels" not in path.parts:
             yield str(path), path.read_bytes()
 
 
@@ -148,21 +149,20 @@ def test_nothing_that_is_kept_holds_one(
     planted: Analysed, team: Team, bob: User, tmp_path: Path, goals: Goals, caplog: pytest.LogCaptureFixture, capfd
 ) -> None:
     """Uploaded, read by the real engine; then rows, cache, messages, files and logs. The index and the names of the search hold
-    context, and of values the registers alone."""
+    context."""
     caplog.set_level(logging.INFO)
     upload = create_upload(user=bob, team=team, name="planted.dmp", length=planted.planted.path.stat().st_size, labels=Labels())
     append(upload=upload, offset=0, body=io.BytesIO(planted.planted.path.read_bytes()), length=upload.length)
     dump = upload.dump
     analyses.run(dump.analysis.pk)
     assert dump.analysis.state == State.DONE, dump.analysis.log
-    index, registers = dump.analysis.index_directory, dump.analysis.index_directory / "columns" / "registers.value.npy"
-    places = dict(kept(dump))
-    assert str(registers) in places and len(places) > 100
+    index, places = dump.analysis.index_directory, dict(kept(dump))
+    assert str(dump.original) in places and len(places) > 100
     of_context = {name for name in places if Path(name).is_relative_to(index)} | {SearchedName._meta.db_table}
     wrong = {
         name: found
         for name, content in places.items()
-        if name != str(registers) and (found := leaked(planted, content, CONTEXT if name in of_context else ""))
+        if (found := leaked(planted, content, CONTEXT if name in of_context else ""))
     }
     (tmp_path / "control").mkdir()
     message = message_of(dump, tmp_path)
@@ -194,12 +194,11 @@ def test_a_look_leaves_nothing_behind(
     assert {response.status_code for response in broken} == {500}
     assert not leaked(planted, b"".join(sent(response) for response in broken))
     assert "the page broke" in caplog.text and not leaked(planted, caplog.text.encode())
-    registers = str(stored.analysis.index_directory / "columns" / "registers.value.npy")
     index_of = stored.analysis.index_directory
     assert not {
         name: found
         for name, content in kept(stored)
-        if name != registers and (found := leaked(planted, content, CONTEXT if Path(name).is_relative_to(index_of) else ""))
+        if (found := leaked(planted, content, CONTEXT if Path(name).is_relative_to(index_of) else ""))
     }
     assert seen, "what was asked for was shown"
 
