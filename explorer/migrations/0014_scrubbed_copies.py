@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('explorer', '0012_search'),
+        ('explorer', '0013_search'),
     ]
 
     operations = [

@@ -33,7 +33,7 @@ def drop_index(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("explorer", "0011_case_notes_and_views")]
+    dependencies = [("explorer", "0012_case_notes_and_views")]
 
     operations = [
         migrations.AddField(
