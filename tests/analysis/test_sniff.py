@@ -112,6 +112,7 @@ def test_cores_of_other_systems_are_named(name: str) -> None:
         ("zip", _zip(("core", _CORE), method=zipfile.ZIP_STORED)),
         ("zip", _zip(("folder/", b""), ("folder/core", _CORE))),
     ],
+    ids=["gzip", "zstd", "zip", "zip that only stores", "zip with a folder"],
 )
 def test_packed_cores_are_accepted(compression: str, packed: bytes) -> None:
     found = sniff(packed)
