@@ -32,7 +32,7 @@ run: install
 	@$(BIN)/python manage.py up --port $(PORT)
 
 test: install-dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope
 	$(BIN)/python -m tests.on_services
 
 check: install-dev

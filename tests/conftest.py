@@ -10,11 +10,13 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.db import connections
 from pytest_django import Settings
+from xdist.scheduler import LoadScopeScheduling
 
 from analysis.index.store import Index, open_index
 from analysis.pipeline import analyse
@@ -28,24 +30,19 @@ pytest_plugins = ["tests.goals"]
 FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares costly fixtures runs in one process where a run has several (``--dist loadgroup``)."""
-    for item in items:
-        if group := _group_of(item):
-            item.add_marker(pytest.mark.xdist_group(group))
+class OneProcessForWhatIsShared(LoadScopeScheduling):
+    """A file of tests shares what is costly to make, and so do all that read dumps made during the run: one process runs
+    them. Tests that share nothing go where there is room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if "fresh" in Path(file).stem:
+            return "fresh dumps"
+        return nodeid if "/browser/" in file or file.endswith("test_access.py") else file
 
 
-def _group_of(item: pytest.Item) -> str:
-    """Dumps made during the run are made once, a dump is opened once by a file of tests; browser tests share nothing."""
-    fixtures = getattr(item, "fixturenames", ())
-    if "fresh_dumps" in fixtures:
-        return "fresh dumps"
-    if "screen" in fixtures:
-        return ""
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    dumps = [value.name for value in parameters.values() if hasattr(value, "counted_as")]
-    return " ".join([item.path.stem, *dumps])
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForWhatIsShared:
+    return OneProcessForWhatIsShared(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -74,6 +74,10 @@ class Scanner:
     def _slots(words: np.ndarray) -> np.ndarray:
         return (words * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - _BITMAP_BITS)
 
+    def _begins_one(self, words: np.ndarray) -> np.ndarray:
+        at = np.minimum(np.searchsorted(self._words, words), len(self._words) - 1)
+        return self._words[at] == words
+
     def find(self, content: bytes) -> set[Canary]:
         """All that stand in it."""
         return {canary for _, _, canary in self.places(content)}
@@ -85,7 +89,7 @@ class Scanner:
             for shift in range(min(_WORD, max(0, len(chunk) - _WORD + 1))):
                 words = np.frombuffer(chunk, _U64, (len(chunk) - shift) // _WORD, shift)
                 places = np.flatnonzero(self._seen[self._slots(words)])
-                for place in places[np.isin(words[places], self._words)].tolist() if len(places) else ():
+                for place in places[self._begins_one(words[places])].tolist():
                     at = start + place * _WORD + shift
                     for spelling, canary in self._starting[int(words[place])]:
                         if content.startswith(spelling, at):
