@@ -13,7 +13,13 @@ from django.conf import settings
 from explorer.child_processes import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "explorer.settings")
-_MAINTENANCE = ("reap", "expire_uploads", "anchor_audit", "sweep_leftovers", "lock_away", "keep_or_remove", "catch_up_search")
+#: What may not wait behind analyses: a worker of its own does these.
+_MAINTENANCE = ("reap", "expire_uploads", "anchor_audit", "sweep_leftovers", "lock_away", "keep_or_remove", "tell_leads")
+#: What the clock asks for, and how often in seconds.
+_CLOCK = {
+    "reap": settings.LEASE_SECONDS / 4, "expire_uploads": 900.0, "sweep_leftovers": 900.0, "lock_away": 30.0,
+    "keep_or_remove": 900.0, "anchor_audit": 300.0, "catch_up_search": 60.0,
+}  # fmt: skip
 app = Celery("explorer")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
@@ -27,14 +33,10 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     task_default_queue="analysis",
     task_routes={f"explorer.tasks.{name}": {"queue": "maintenance"} for name in _MAINTENANCE},
+    # What was not done before it is asked for again need not be done twice.
     beat_schedule={
-        "reap": {"task": "explorer.tasks.reap", "schedule": settings.LEASE_SECONDS / 4},
-        "expire-uploads": {"task": "explorer.tasks.expire_uploads", "schedule": 900.0},
-        "sweep-leftovers": {"task": "explorer.tasks.sweep_leftovers", "schedule": 900.0},
-        "lock-away": {"task": "explorer.tasks.lock_away", "schedule": 30.0},
-        "keep-or-remove": {"task": "explorer.tasks.keep_or_remove", "schedule": 900.0},
-        "anchor-audit": {"task": "explorer.tasks.anchor_audit", "schedule": 300.0},
-        "catch-up-search": {"task": "explorer.tasks.catch_up_search", "schedule": 60.0},
+        name: {"task": f"explorer.tasks.{name}", "schedule": seconds, "options": {"expires": seconds}}
+        for name, seconds in _CLOCK.items()
     },
 )
 app.autodiscover_tasks(["explorer"])

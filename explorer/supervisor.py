@@ -57,7 +57,9 @@ class Supervisor:
             self._check_port()
             self._prepare()
             environment = {**os.environ, "EXPLORER_BROKER_URL": self._broker()}
-            self._start("worker", _worker_command(), environment)
+            self._start("worker", _worker_command("analysis", 2), environment)
+            schedule = str(settings.DATA_DIR / "beat-schedule")
+            self._start("maintenance", [*_worker_command("maintenance", 1), "--beat", "--schedule", schedule], environment)
             self._start("web", _web_command(self.port), environment)
             self._wait_until_ready()
             self._greet()
@@ -211,10 +213,10 @@ def _embedded_broker() -> Path | None:
         return None
 
 
-def _worker_command() -> list[str]:
+def _worker_command(queue: str, at_once: int) -> list[str]:
     return [
-        sys.executable, "-m", "celery", "-A", "explorer", "worker", "--beat", "--concurrency", "2", "--loglevel", "WARNING",
-        "--queues", "analysis,maintenance", "--schedule", str(settings.DATA_DIR / "beat-schedule"),
+        sys.executable, "-m", "celery", "-A", "explorer", "worker", "--concurrency", str(at_once), "--loglevel", "WARNING",
+        "--queues", queue, "--hostname", f"{queue}@%h",
     ]  # fmt: skip
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import yaml
 
+from explorer.celery import app
+
 _PROJECT = Path(__file__).resolve().parents[2]
 _COMPOSE = yaml.safe_load((_PROJECT / "docker-compose.yml").read_text())
 _SERVICES = _COMPOSE["services"]
 
 
 def test_every_part_is_there_and_watched() -> None:
-    assert set(_SERVICES) == {"web", "worker", "beat", "db", "redis"}
+    assert set(_SERVICES) == {"web", "worker", "maintenance", "beat", "db", "redis"}
     assert all("healthcheck" in service for service in _SERVICES.values())
 
 
@@ -22,7 +24,7 @@ def test_only_web_is_published() -> None:
 
 
 def test_parts_wait_for_what_they_need() -> None:
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "worker", "maintenance", "beat"):
         needed = _SERVICES[name]["depends_on"]
         assert {"db", "redis"} <= set(needed)
         assert all(need["condition"] == "service_healthy" for need in needed.values())
@@ -37,7 +39,19 @@ def test_images_are_pinned() -> None:
 def test_volumes_exist_and_web_and_worker_share_the_data() -> None:
     used = {volume.split(":")[0] for service in _SERVICES.values() for volume in service.get("volumes", [])}
     assert used == set(_COMPOSE["volumes"])
-    assert _SERVICES["web"]["volumes"] == _SERVICES["worker"]["volumes"] == ["data:/data", "keys:/keys"]
+    for name in ("web", "worker", "maintenance"):
+        assert _SERVICES[name]["volumes"] == ["data:/data", "keys:/keys"]
+
+
+def test_upkeep_does_not_wait_behind_analyses() -> None:
+    """A worker of its own does what has to be done within a minute, in containers and on one machine alike."""
+    commands = [_SERVICES[name]["command"] for name in ("worker", "maintenance")]
+    served = {re.search(r"--queues (\S+)", command)[1] for command in commands}
+    assert served == {"analysis", "maintenance"}
+    asked = {entry["task"]: entry for entry in app.conf.beat_schedule.values()}
+    queues = {name: app.amqp.router.route({}, name)["queue"].name for name in [*asked, "explorer.tasks.tell_leads"]}
+    assert {name for name, queue in queues.items() if queue != "maintenance"} == {"explorer.tasks.catch_up_search"}
+    assert all(entry["options"]["expires"] == entry["schedule"] for entry in asked.values())
 
 
 def test_manual_and_example_list_exactly_the_settings() -> None:
@@ -49,7 +63,7 @@ def test_manual_and_example_list_exactly_the_settings() -> None:
 
 
 def test_settings_in_an_env_file_reach_the_containers() -> None:
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "worker", "maintenance", "beat"):
         assert _SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
 
 

@@ -81,7 +81,7 @@ def test_start_commands_serve_and_analyse(environment: dict[str, str]) -> None:
         port = probe.getsockname()[1]
     base = f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
-        for name in ("web", "worker", "beat"):
+        for name in ("web", "worker", "maintenance", "beat"):
             _start(stack, name, environment, port)
         _until(lambda: _healthy(base), 60)
         issue = (
