@@ -135,14 +135,9 @@ def _append(**content: Any) -> AuditEntry:
     raise AuditUnavailable("the audit is written too often at once")
 
 
-def acts_within(
-    user: User,
-    actions: Iterable[AuditEntry.Action],
-    past: timedelta,
-    outcome: AuditEntry.Outcome = AuditEntry.Outcome.DONE,
-) -> int:
-    """How often a person did something of the kind, and was let, or with another ``outcome``, in the time just past."""
-    done = AuditEntry.objects.filter(actor_id=user.pk, action__in=[*actions], outcome=outcome)
+def acts_within(user: User, actions: Iterable[AuditEntry.Action], past: timedelta) -> int:
+    """How often a person did something of the kind, and was let, in the time just past."""
+    done = AuditEntry.objects.filter(actor_id=user.pk, action__in=[*actions], outcome=AuditEntry.Outcome.DONE)
     return done.filter(at__gte=timezone.now() - past).count()
 
 

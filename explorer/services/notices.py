@@ -27,10 +27,9 @@ def announce(row: AuditEntry) -> None:
         _later(row)
 
 
-def announce_blocked(row: AuditEntry, others_denied: int) -> None:
-    """Have them told that somebody may look at no more values for now: of the first denial, not of each."""
-    if others_denied == 0:
-        _later(row)
+def announce_blocked(row: AuditEntry) -> None:
+    """Have them told that somebody may look at no more values for now."""
+    _later(row)
 
 
 def _later(row: AuditEntry) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest
 
 from analysis.errors import AnalysisError
@@ -22,7 +23,7 @@ from explorer.models import AuditEntry, Dump, User
 from explorer.models.team import keyed_hash
 from explorer.pages import numbers
 from explorer.permissions import can_open_window
-from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, write_down
+from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, as_person, write_down
 from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_registers, read_values, search_texts
 from explorer.services.notices import announce_blocked
 from explorer.services.plain_dumps import plain_dump
@@ -84,16 +85,27 @@ def _begin(
 ) -> Dump:
     """Permission, number of looks, row: in this order. Raises PermissionDenied (``explorer.value_acts`` writes that down),
     TooManyReveals, AuditUnavailable."""
-    user = request.user
+    user = as_person(request)
     dump = dump_for(request, dump.pk, right)
-    if isinstance(user, User) and acts_within(user, _REVEALS, timedelta(hours=1)) >= MOST_IN_AN_HOUR:
-        denied = AuditEntry.Outcome.DENIED
-        before = acts_within(user, _REVEALS, timedelta(hours=1), denied)
-        row = write_down(request, action, dump=dump, detail=detail, outcome=denied, data_class=of, purpose=purpose)
-        announce_blocked(row, before)
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=user.pk)  # looks at one moment are counted one after the other
+        blocked = acts_within(user, _REVEALS, timedelta(hours=1)) >= MOST_IN_AN_HOUR
+        outcome = AuditEntry.Outcome.DENIED if blocked else AuditEntry.Outcome.DONE
+        row = write_down(request, action, dump=dump, detail=detail, outcome=outcome, data_class=of, purpose=purpose)
+        if blocked and not _blocked_before(row):
+            announce_blocked(row)
+    if blocked:
         raise TooManyReveals
-    write_down(request, action, dump=dump, detail=detail, data_class=of, purpose=purpose)
     return dump
+
+
+def _blocked_before(row: AuditEntry) -> bool:
+    """Whether the person was refused a look at the team's values for their number already, since they last had one. Who is
+    refused for want of a right is asked for no reason."""
+    own = AuditEntry.objects.filter(actor_id=row.actor_id, action__in=_REVEALS, sequence__lt=row.sequence)
+    looked = own.filter(outcome=AuditEntry.Outcome.DONE).values_list("sequence", flat=True).first() or 0
+    refused = own.filter(outcome=AuditEntry.Outcome.DENIED, team_key=row.team_key, sequence__gt=looked)
+    return refused.exclude(reason="").exists()
 
 
 @dataclass(frozen=True, slots=True)

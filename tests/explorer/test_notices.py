@@ -62,6 +62,7 @@ def test_of_the_hundredth_look_once(dump: Dump, bob: User, told, monkeypatch: py
     monkeypatch.setattr(reveals, "MOST_IN_AN_HOUR", 0)
     client = sign_in("bob")
     with told():
+        assert client.post(address(dump, "dump-memory"), WHY).status_code == 403, "for want of a right: another matter"
         assert {client.post(address(dump, "dump-registers", 1), WHY).status_code for _ in range(3)} == {429}
     assert [one.subject for one in mail.outbox] == [f"Dump Explorer: bob looked at registers – {dump.name} (denied)"]
 

@@ -6,23 +6,29 @@ import re
 import shutil
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from analysis.index import DataClass
 from analysis.index.store import Index, open_index
 from analysis.memory.elf_core import open_elf_core
 from analysis.memory.reader import Memory
 from analysis.pipeline import analyse
 from explorer.models import AuditEntry, Dump, Team, User
-from explorer.services.reveals import _mark
+from explorer.services import reveals
+from explorer.services.audit import acts_within
+from explorer.services.reveals import TooManyReveals, _mark
 from tests.analysis.bundled_dumps import bundled_dumps
 from tests.explorer.pages.visits import WHY, address, body_of
 from tests.explorer.test_authentication import age_proofs, code_of, set_up_app, sign_in
+from tests.explorer.test_teams import request_by
 from tests.stored_dumps import analysed_dump, keep_original
 
 (ZOO,) = [path for path in bundled_dumps() if path.name.startswith("zoo-net8")]
@@ -132,6 +138,30 @@ def test_nobody_reads_a_hundred_values_in_an_hour(real: Dump, primitives: str, a
     client, path = sign_in("alice"), address(real, "dump-object-values", primitives)
     assert [client.post(path, WHY).status_code for _ in range(3)] == [200, 200, 429]
     assert AuditEntry.objects.first().outcome == "denied"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_looks_at_one_moment_do_not_pass_the_limit(team: Team, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump = analysed_dump(team, bob)
+
+    def slow(*asked: object) -> int:
+        found = acts_within(*asked)
+        time.sleep(0.2)
+        return found
+
+    def look(_: int) -> bool:
+        try:
+            reveals._begin(request_by(bob), dump, "reveal_values", AuditEntry.Action.REVEAL_OBJECT, "x", None, DataClass.D3_VALUE)
+        except TooManyReveals:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    monkeypatch.setattr(reveals, "MOST_IN_AN_HOUR", 2)
+    monkeypatch.setattr(reveals, "acts_within", slow)
+    with ThreadPoolExecutor(5) as pool:
+        assert sum(pool.map(look, range(5))) == 2
 
 
 def test_masked_values_show_that_they_are_equal_and_nothing_else(real: Dump, primitives: str, as_bob: Client, as_carol) -> None:
