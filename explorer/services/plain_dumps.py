@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def plain_dump(dump: Dump, *, scratch: Path | None = None, progress: Progress = 
     if not original.key and not is_archive(original.head()):
         yield original.path  # stored before originals were encrypted
     elif scratch is not None:
-        yield _made(original, scratch, progress)
+        yield _made(original, scratch, progress, lambda: disk().room_bytes)
     else:
         with _shared(dump, original, progress) as path:
             yield path
@@ -71,11 +71,32 @@ def sweep(unused_seconds: float | None = None) -> int:
             shutil.rmtree(directory, ignore_errors=True)
             removed += 1
             continue
-        with suppress(OSError), _locked(directory, fcntl.LOCK_EX | fcntl.LOCK_NB):  # one in use stays
-            if directory.stat().st_mtime <= time.time() - unused_seconds:
-                shutil.rmtree(directory, ignore_errors=True)
-                removed += 1
+        removed += _removed_unless_used(directory, time.time() - unused_seconds)
     return removed
+
+
+def _removed_unless_used(directory: Path, since: float) -> bool:
+    """Remove a working copy that nobody uses now or has used ``since`` (seconds since 1970)."""
+    with suppress(OSError), _locked(directory, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        if directory.stat().st_mtime <= since:
+            shutil.rmtree(directory, ignore_errors=True)
+            return True
+    return False
+
+
+def _room_for_copies() -> int:
+    """Half of what the disk offers, less what is taken: the other half is for uploads and analyses."""
+    taken = sum(file.lstat().st_blocks * 512 for file in working_copies().glob("*/dump"))
+    return max(0, (disk().room_bytes + taken) // 2 - taken)
+
+
+def _make_room(wanted_bytes: int) -> None:
+    """Remove working copies that nobody uses, those of the longest ago first, until there is room for another one."""
+    with suppress(FileNotFoundError):
+        for directory in sorted(working_copies().iterdir(), key=lambda one: one.stat().st_mtime):
+            if _room_for_copies() >= wanted_bytes:
+                return
+            _removed_unless_used(directory, time.time())
 
 
 @contextmanager
@@ -129,19 +150,20 @@ def _make(original: Original, directory: Path, copy: Path, progress: Progress) -
     making = directory / "making"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(mode=0o700)
+    _make_room(original.size_bytes)
     try:
-        _made(original, making, progress).rename(copy)
+        _made(original, making, progress, _room_for_copies).rename(copy)
     finally:
         shutil.rmtree(making, ignore_errors=True)
 
 
-def _made(original: Original, scratch: Path, progress: Progress) -> Path:
-    """The plain file, made somewhere in ``scratch``."""
+def _made(original: Original, scratch: Path, progress: Progress, room: Callable[[], int]) -> Path:
+    """The plain file, made somewhere in ``scratch``, as far as there is ``room`` in bytes."""
     packed = is_archive(original.head())
-    source = _decrypted(original, scratch / "original", progress) if original.key else original.path
+    source = _decrypted(original, scratch / "original", progress, room()) if original.key else original.path
     if not packed:
         return source
-    limit_bytes = min(settings.MAXIMUM_UNPACKED_BYTES, disk().room_bytes)
+    limit_bytes = min(settings.MAXIMUM_UNPACKED_BYTES, room())
     made = scratch / "unpacked" / "dump"
     made.parent.mkdir(mode=0o700)
     unpack_archive(source, made, limit_bytes, progress)
@@ -152,8 +174,8 @@ def _made(original: Original, scratch: Path, progress: Progress) -> Path:
     return made
 
 
-def _decrypted(original: Original, target: Path, progress: Progress) -> Path:
-    if disk().room_bytes < original.size_bytes:
+def _decrypted(original: Original, target: Path, progress: Progress, room_bytes: int) -> Path:
+    if room_bytes < original.size_bytes:
         raise OSError(errno.ENOSPC, "no space left for a working copy of the dump")
     told, done = time.monotonic(), 0
     with private_file(target) as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ MOST_IN_AN_HOUR = 100
 MOST_BYTES = 4096
 _REVEALS = (Action.REVEAL_REGISTERS, Action.REVEAL_OBJECT, Action.SEARCH_VALUES, Action.VIEW_HEX)
 _WINDOWS = "reveal_windows"
+#: Dumps that one web process reads values from at a time: each may have to be decrypted first.
+_AT_ONCE = threading.BoundedSemaphore(3)
+_WAIT_SECONDS = 5
 #: Shorter texts would be guessed from their mark.
 _SHORTEST_MARKED = 8
 _MARK_DIGITS = 10  # 40 bits
@@ -256,6 +260,8 @@ def view_memory(*, request: HttpRequest, dump: Dump, address: int, length: int, 
 
 def _ask_the_dump(dump: Dump, read: Callable[[Path, Path], None]) -> tuple[dict[str, Any], str]:
     """What a child process read out of the dump itself, and why it could not."""
+    if not _AT_ONCE.acquire(timeout=_WAIT_SECONDS):
+        return {}, "Others read values at this moment; ask again in a moment."
     settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True)
     try:
         with plain_dump(dump) as path, tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR) as directory:
@@ -269,3 +275,5 @@ def _ask_the_dump(dump: Dump, read: Callable[[Path, Path], None]) -> tuple[dict[
         return {}, f"Reading the values failed: {crashed}."
     except OSError as error:
         return {}, f"Reading the values failed: {error.strerror}."
+    finally:
+        _AT_ONCE.release()

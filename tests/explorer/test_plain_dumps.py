@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import call_command
@@ -23,7 +24,7 @@ from explorer.services.plain_dumps import plain_dump, working_copies, working_co
 from explorer.services.removal import purge, remove_original
 from explorer.services.vault import Original, OriginalGone
 from tests.explorer.elf_cores import core_bytes
-from tests.stored_dumps import analysed_dump, keep_original
+from tests.stored_dumps import analysed_dump, keep_original, received_dump
 
 CONTENT = core_bytes(3 << 20)
 MAKE = plain_dumps._make
@@ -88,6 +89,26 @@ def test_it_goes_after_its_time_and_not_while_it_is_used(dump: Dump, settings) -
     unused_for(dump, settings.WORKING_COPY_SECONDS + 5)
     tasks.lock_away()
     assert not list(working_copies().iterdir())
+
+
+def test_working_copies_leave_half_of_the_room_to_others(
+    dump: Dump, team: Team, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room for one and a half of them: the one that nobody uses goes, one in use does not."""
+    other = received_dump(team, alice, "other.dmp")
+    keep_original(other, CONTENT)
+
+    def disk() -> SimpleNamespace:
+        taken = sum(file.stat().st_blocks * 512 for file in working_copies().glob("*/dump"))
+        return SimpleNamespace(room_bytes=3 * len(CONTENT) - taken)
+
+    monkeypatch.setattr(plain_dumps, "disk", disk)
+    with plain_dump(dump) as path:
+        with pytest.raises(OSError, match="no space left"), plain_dump(other):
+            pass
+        assert path.exists()
+    with plain_dump(other):
+        assert not path.exists()
 
 
 def test_it_goes_when_the_server_starts(dump: Dump, monkeypatch: pytest.MonkeyPatch) -> None:
