@@ -80,6 +80,8 @@ def accept(*, invitation: Invitation, user: User) -> None:
         Team.objects.select_for_update().get(pk=invitation.team_id)
         if Membership.objects.filter(team=invitation.team, user=user).exists():
             raise InvitationUnusable(f"You belong to {invitation.team} already.")
+        if invitation.invited_by_id == user.pk:
+            raise InvitationUnusable("Somebody else has to invite you.")
         used = open_invitations().filter(pk=invitation.pk).update(accepted_by=user, accepted_at=timezone.now())
         if used != 1:
             raise InvitationUnusable("This invitation cannot be used any more. Ask for another.")

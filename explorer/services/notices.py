@@ -17,7 +17,7 @@ log = structlog.get_logger()
 _Action = AuditEntry.Action
 _TOLD = frozenset({
     _Action.BREAK_GLASS, _Action.GRANT_GLASS, _Action.VIEW_HEX, _Action.ASK_ORIGINAL, _Action.GRANT_ORIGINAL,
-    _Action.DOWNLOAD_ORIGINAL, _Action.SHARE, _Action.HOLD_DUMP,
+    _Action.DOWNLOAD_ORIGINAL, _Action.SHARE, _Action.HOLD_DUMP, _Action.CHANGE_ROLE,
 })  # fmt: skip
 
 

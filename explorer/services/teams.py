@@ -40,6 +40,8 @@ def add_member(*, request: HttpRequest, team: Team, username: str, role: Role) -
     takes_away = held is not None and not can_grant(viewer, team.pk, Role(held))
     if not can_grant(viewer, team.pk, role) or (takes_away and username != request.user.get_username()):
         raise PermissionDenied("Team leads make viewers and analysts; administrators make leads too.")
+    if username == request.user.get_username() and viewer.roles.get(team.pk) != Role.LEAD:
+        raise PermissionDenied("Administrators read no dumps: a lead of the team takes you in, or lets you in for some hours.")
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=team.pk)
         user = User.objects.filter(username=username).first()
@@ -68,12 +70,13 @@ def agree_to_protected_reader(*, request: HttpRequest, team: Team, user: User) -
     """Say that a member is to read the team's values; whether that made them a protected reader, which takes a lead and an
     administrator. Raises PermissionDenied."""
     speaks_as = agrees_as(viewer_of(request.user), team.pk)
+    if request.user == user:
+        raise PermissionDenied("Others make somebody a protected reader.")
     if not speaks_as or not Membership.objects.filter(team=team, user=user).exists():
         raise PermissionDenied("A lead of the team and an administrator make a member a protected reader.")
     with transaction.atomic():
         proposal, _ = ProtectedReaderProposal.objects.select_for_update().get_or_create(team=team, user=user)
-        for part in speaks_as:
-            setattr(proposal, f"{part}_id", request.user.pk)
+        _agree(proposal, as_person(request).pk, speaks_as)
         proposal.save()
         agreed = bool(proposal.lead_id and proposal.administrator_id)
         detail = f"{user}: {'now' if agreed else 'proposed as'} {Role.PROTECTED}"
@@ -83,6 +86,15 @@ def agree_to_protected_reader(*, request: HttpRequest, team: Team, user: User) -
             proposal.delete()
         write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail)
     return agreed
+
+
+def _agree(proposal: ProtectedReaderProposal, person: int, speaks_as: frozenset[str]) -> None:
+    """One person agrees, for one side: who could speak for both speaks for the one that is missing."""
+    if person in (proposal.lead_id, proposal.administrator_id):
+        return
+    missing = [part for part in ("lead", "administrator") if part in speaks_as and getattr(proposal, f"{part}_id") is None]
+    for part in missing[:1]:
+        setattr(proposal, f"{part}_id", person)
 
 
 def open_archive(*, request: HttpRequest, team: Team, is_open: bool) -> None:

@@ -16,7 +16,8 @@ from explorer import permissions
 from explorer.models import AuditEntry, Dump, LentAccess, Membership, Role, ServerRole, Team, User
 from explorer.permissions import Subject, Viewer
 from explorer.queries import dumps_visible_to
-from explorer.services import teams
+from explorer.services import invitations, teams
+from explorer.services.invitations import InvitationUnusable
 from explorer.viewers import subject_of, viewer_of
 from tests.explorer.test_teams import request_by, signed_in
 from tests.stored_dumps import analysed_dump
@@ -41,6 +42,26 @@ def test_a_lead_and_an_administrator_make_a_protected_reader(team: Team, alice: 
         assert role_of(bob) == Role.PROTECTED
     with pytest.raises(PermissionDenied):
         teams.agree_to_protected_reader(request=request_by(bob), team=team, user=bob)
+
+
+def test_who_leads_and_administers_is_one_person(team: Team, alice: User, bob: User, ada: User) -> None:
+    User.objects.filter(pk=alice.pk).update(server_role="administrator")
+    both = User.objects.get(pk=alice.pk)
+    for _ in range(2):
+        assert not teams.agree_to_protected_reader(request=request_by(both), team=team, user=bob)
+    with pytest.raises(PermissionDenied):
+        teams.agree_to_protected_reader(request=request_by(both), team=team, user=both)
+    assert teams.agree_to_protected_reader(request=request_by(ada), team=team, user=bob)
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ANALYST, Role.LEAD])
+def test_an_administrator_does_not_take_themselves_in(team: Team, alice: User, ada: User, role: Role) -> None:
+    with pytest.raises(PermissionDenied):
+        teams.add_member(request=request_by(ada), team=team, username="ada", role=role)
+    invitation, _ = invitations.invite(request=request_by(ada), team=team, role=role)
+    with pytest.raises(InvitationUnusable):
+        invitations.accept(invitation=invitation, user=ada)
+    assert not Membership.objects.filter(user=ada).exists()
 
 
 @pytest.mark.parametrize("role", [Role.PROTECTED, Role.LEAD])
@@ -126,7 +147,8 @@ def test_nobody_without_a_role_may_do_anything(team: Team) -> None:
     ]
     assert len(acts) >= 11
     for viewer in (Viewer(0, {}), Viewer(7, {}), Viewer(7, {team.pk: Role.LEAD}, program=True)):
-        assert not any(rule(viewer, subject) for rule in acts)
+        # A third argument is whose it is: nobody's here.
+        assert not any(rule(viewer, subject, *[None] * (rule.__code__.co_argcount - 2)) for rule in acts)
 
 
 def test_the_operator_gives_roles_on_the_server(bob: User) -> None:
