@@ -10,6 +10,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
+from explorer.long_answers import while_the_same
 from explorer.pages import numbers
 from explorer.pages.tables import Column, Link, Table
 
@@ -27,7 +28,7 @@ def export_response(request: HttpRequest, file_name: str, *tables: Table) -> Htt
     columns = [column for column in table.columns if column.exported]
     body = _csv(table, columns) if wanted == "csv" else _json(table, columns)
     content_type = "text/csv; charset=utf-8" if wanted == "csv" else "application/json"
-    response = StreamingHttpResponse(body, content_type=content_type)
+    response = StreamingHttpResponse(while_the_same(request, body), content_type=content_type)
     name = re.sub(r"[^\w.-]+", "-", f"{file_name}-{table.name}", flags=re.ASCII)[:120].strip("-.")
     response["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'
     response["Cache-Control"] = "no-store"

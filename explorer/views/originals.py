@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST
 
 from analysis.errors import AnalysisError
-from explorer.long_answers import while_allowed
+from explorer.long_answers import download
 from explorer.models import AuditEntry, OriginalRequest
 from explorer.services import originals
 from explorer.services.audit import Purpose
@@ -54,14 +53,10 @@ def take(request: HttpRequest, page: DumpPage, purpose: Purpose) -> HttpResponse
         messages.error(request, f"{error.what[:1].upper()}{error.what[1:].rstrip('.')}. {error.remedy}".strip())
         return redirect("dump-access", page.dump.pk)
     granted, sent = originals.granted_to, originals.sent(request=request, dump=page.dump, original=original, purpose=purpose)
-    return StreamingHttpResponse(
-        while_allowed(request, page.dump, lambda asking, dump: granted(asking, dump) is not None, sent, "take_original"),
-        content_type="application/octet-stream",
-        headers={
-            "Content-Length": original.size_bytes,
-            "Content-Disposition": content_disposition_header(True, page.dump.original_name or "dump"),
-        },
-    )
+    return download(
+        request, page.dump, sent, size_bytes=original.size_bytes, name=page.dump.original_name or "dump",
+        holds=lambda asking, dump: granted(asking, dump) is not None, to="take_original",
+    )  # fmt: skip
 
 
 urlpatterns = [

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from explorer.access import dump_for
+from explorer.long_answers import download
 from explorer.models import ScrubbedCopy
 from explorer.services import scrubbed
+
+_PIECE_BYTES = 1 << 20
 
 
 @require_POST
@@ -44,8 +49,16 @@ def take(request: HttpRequest, dump_id: UUID) -> HttpResponseBase:
         file = scrubbed.take(request=request, dump=dump)
     except FileNotFoundError:
         raise Http404("There is no scrubbed copy of this dump.") from None
-    name = f"scrubbed-{dump.pk}.dmp"
-    return FileResponse(file.open("rb"), as_attachment=True, filename=name, content_type="application/octet-stream")
+    return download(
+        request, dump, _pieces(file), size_bytes=file.stat().st_size, name=f"scrubbed-{dump.pk}.dmp",
+        holds=lambda asking, dump: True, to="scrub",
+    )  # fmt: skip
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
 
 
 urlpatterns = [

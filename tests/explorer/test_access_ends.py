@@ -113,6 +113,11 @@ def test_a_session_reaches_nothing_more(dump: Dump, bob: User, alice: User, end,
     assert open_now == left
 
 
+def password_changed(user: User, dump: Dump) -> None:
+    user.set_password("another long secret")
+    user.save()
+
+
 def token_revoked(user: User, dump: Dump) -> None:
     ApiToken.objects.all().delete()
 
@@ -183,6 +188,29 @@ def test_a_download_under_way_is_cut(long: Dump, bob: User, alice: User, end, go
     assert rest == b""
     other = client.get(reverse("dump-types", args=[long.pk]), {"format": "csv"})
     assert (other.status_code == 200) == (end is role_narrowed)
+
+
+@pytest.mark.parametrize("end", [role_removed, session_revoked, account_disabled, password_changed], ids=lambda end: end.__name__)
+@pytest.mark.parametrize("path", ["archive", "audit"])
+def test_a_list_under_way_is_cut(path: str, long: Dump, bob: User, alice: User, end, goals: Goals, monkeypatch) -> None:
+    monkeypatch.setattr(long_answers, "_SECONDS", 0.0)
+    answer = sign_in("bob").get(reverse(path), {"format": "csv"})
+    rest = rest_of(iter(answer), lambda: end(bob, long))
+    goals.count(GOAL, int(not rest), 1)
+    assert rest == b""
+
+
+def test_a_scrubbed_copy_is_cut_off_in_the_middle(dump: Dump, bob: User, goals: Goals, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_answers, "_SECONDS", 0.0)
+    monkeypatch.setattr("explorer.views.scrubbed._PIECE_BYTES", 8)
+    copy = dump.directory / "copy"
+    copy.write_bytes(CONTENT)
+    monkeypatch.setattr("explorer.services.scrubbed.take", lambda **_: copy)
+    client, take = sign_in("bob"), reverse("dump-scrubbed", args=[dump.pk])
+    assert b"".join(client.post(take)) == CONTENT
+    rest = rest_of(iter(client.post(take)), lambda: role_removed(bob, dump))
+    goals.count(GOAL, int(not rest), 1)
+    assert rest == b""
 
 
 def test_a_program_is_cut_off_in_the_middle(long: Dump, bob: User, goals: Goals, monkeypatch: pytest.MonkeyPatch) -> None:
