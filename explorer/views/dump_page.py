@@ -94,7 +94,7 @@ def frame_of(request: HttpRequest, dump: Dump, current: str, index: Index | None
         title=dump.name,
         team=dump.team.name,
         current=current,
-        chips=(*dump.labels, *dump.tag_names, *(("original deleted",) if dump.without_original else ())),
+        chips=(*dump.labels, *dump.tag_names, *(("no original",) if dump.without_original else ())),
         index=index,
         received=received,
         case=_case_of(dump, highest_class_for(request, dump)),

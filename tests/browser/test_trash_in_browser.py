@@ -73,7 +73,7 @@ def test_pages_of_a_dump_without_its_original(screen: Screen, dump: Dump, alice:
     Dump.objects.update(original_removed_at=timezone.now())
     screen.sign_in(alice)
     page = screen.go(dump.get_absolute_url())
-    expect(page.get_by_text("original deleted")).to_be_visible()
+    expect(page.get_by_text("no original", exact=True)).to_be_visible()
     look(screen, "without-original")
     page = screen.go(f"{dump.get_absolute_url()}/access")
     expect(page.get_by_text("upload it again to have them")).to_be_visible()
