@@ -18,21 +18,22 @@ from explorer.models import ApiToken, Dump, LentAccess, Membership, OriginalRequ
 from tests.explorer.pages.visits import WHY
 from tests.explorer.test_api_tokens import bearer
 from tests.explorer.test_authentication import sign_in
-from tests.explorer.test_originals import CONTENT, with_second_factor
+from tests.explorer.test_originals import with_second_factor
 from tests.explorer.test_shares import shared
 from tests.goals import Goals
 from tests.index_builder import HEAP_START, IndexSpec, TypeSpec, small_index
-from tests.stored_dumps import analysed_dump
+from tests.stored_dumps import analysed_dump, keep_original
 
 GOAL = "G20 ways in that are closed at the next request, by what was taken away"
 TYPES = 12_000
+#: It goes out in several pieces.
+CONTENT = b"\x7fELF" + bytes(3 << 20)
 
 
 @pytest.fixture
 def dump(team: Team, bob: User) -> Dump:
     dump = analysed_dump(team, bob)
-    dump.directory.mkdir(parents=True, exist_ok=True)
-    dump.original.write_bytes(CONTENT)
+    keep_original(dump, CONTENT)
     return dump
 
 
@@ -225,7 +226,6 @@ def test_a_program_is_cut_off_in_the_middle(long: Dump, bob: User, goals: Goals,
 @pytest.mark.parametrize("end", [*ENDS, None], ids=lambda end: end.__name__ if end else "grant_ended")
 def test_the_original_is_cut_off_in_the_middle(dump: Dump, alice: User, erin: User, end, goals: Goals, monkeypatch) -> None:
     monkeypatch.setattr(long_answers, "_SECONDS", 0.0)
-    monkeypatch.setattr("explorer.services.vault._PIECE_BYTES", 8)
     client, hour = with_second_factor("erin"), timezone.now() + timedelta(hours=1)
     OriginalRequest.objects.create(dump=dump, asked_by=erin, explanation="x", granted_by=alice, expires_at=hour)
     take = reverse("dump-original", args=[dump.pk])

@@ -18,8 +18,9 @@ from django.utils import timezone
 from analysis.index import open_index
 from explorer.models import Analysis, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
-from explorer.services import analyses
+from explorer.services import analyses, plain_dumps
 from explorer.services.analyses import Lease, LeaseLost
+from explorer.services.disk import Disk
 from explorer.services.plain_dumps import plain_dump
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.waiting_analyses import again, expire, received
@@ -238,11 +239,18 @@ def test_a_bomb_is_bounded(team, alice, engine, settings, pack) -> None:
     assert [path.name for path in row.dump.directory.iterdir()] == ["original"]
 
 
-def test_unpacking_leaves_the_disk_its_reserve(team, alice, engine, settings) -> None:
-    settings.FREE_DISK_BYTES = 1 << 60
-    analysis = received(team, alice, gzip.compress(core_bytes(100_000)))
+def test_unpacking_leaves_the_disk_its_reserve(team, alice, engine, settings, monkeypatch) -> None:
+    monkeypatch.setattr(plain_dumps, "disk", lambda: Disk(0, settings.FREE_DISK_BYTES + 50_000))
+    analysis = received(team, alice, gzip.compress(core_bytes() + bytes(100_000)))
     analyses.run(analysis.pk)
     assert again(analysis).error_code == "over_limit"
+
+
+def test_a_disk_without_room_to_decrypt_is_named(team, alice, engine, settings) -> None:
+    settings.FREE_DISK_BYTES = 1 << 60
+    analysis = received(team, alice)
+    analyses.run(analysis.pk)
+    assert again(analysis).error_code == "io_error" and "space" in again(analysis).error_what
 
 
 def test_an_unreachable_broker_loses_nothing(analysis: Analysis, monkeypatch, engine) -> None:
