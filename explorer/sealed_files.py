@@ -48,13 +48,18 @@ class Sealed:
 def seal(source: Path, target: Path) -> Sealed:
     """Hash and encrypt ``source`` into the new file ``target`` in one pass, under a new key; it is safely on disk after that."""
     key, digest = os.urandom(KEY_BYTES), hashlib.sha256()
-    with source.open("rb", buffering=0) as plain, private_file(target) as sealed:
+    # Used again for every frame: memory that is new each time takes as long as the cipher.
+    room, sealed_room = memoryview(bytearray(_FRAME_BYTES)), memoryview(bytearray(_FRAME_BYTES + _TAG_BYTES))
+    with FileIO(source) as plain, private_file(target) as sealed:
         header = _HEADER.pack(_MARK, os.fstat(plain.fileno()).st_size)
-        cipher = AESGCM(key)
+        cipher, number = AESGCM(key), 0
         write_all(sealed, header)
-        for number, piece in enumerate(_pieces(plain)):
-            digest.update(piece)
-            write_all(sealed, cipher.encrypt(_nonce(number), piece, _bound(header, number)))
+        while size := _fill(plain, room):
+            digest.update(room[:size])
+            frame = sealed_room[: size + _TAG_BYTES]
+            cipher.encrypt_into(_nonce(number), room[:size], _bound(header, number), frame)
+            write_all(sealed, frame)
+            number += 1
         os.fsync(sealed.fileno())
     return Sealed(digest.hexdigest(), key)
 
@@ -80,11 +85,12 @@ def plain_bytes(path: Path) -> int:
 
 def unseal(path: Path, key: bytes) -> Iterator[bytes]:
     """The plain file, a frame at a time; never more than was written, and Damaged where it is not what was written."""
-    length, cipher = plain_bytes(path), AESGCM(key)
-    with path.open("rb", buffering=0) as sealed:
+    length, cipher, room = plain_bytes(path), AESGCM(key), memoryview(bytearray(_FRAME_BYTES + _TAG_BYTES))
+    with FileIO(path) as sealed:
         header = sealed.read(_HEADER.size)
         for number in range(-(-length // _FRAME_BYTES)):
-            frame = _read(sealed, min(_FRAME_BYTES, length - number * _FRAME_BYTES) + _TAG_BYTES)
+            size = min(_FRAME_BYTES, length - number * _FRAME_BYTES) + _TAG_BYTES
+            frame = room[: _fill(sealed, room[:size])]
             try:
                 yield cipher.decrypt(_nonce(number), frame, _bound(header, number))
             except InvalidTag:
@@ -98,7 +104,7 @@ def private_file(path: Path) -> FileIO:
     return FileIO(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
-def write_all(file: FileIO, content: bytes) -> None:
+def write_all(file: FileIO, content: bytes | memoryview) -> None:
     """All of it: one call of the system may write less."""
     rest = memoryview(content)
     while rest:
@@ -113,14 +119,9 @@ def _bound(header: bytes, number: int) -> bytes:
     return header + number.to_bytes(8, "big")
 
 
-def _pieces(file: FileIO) -> Iterator[bytes]:
-    while piece := _read(file, _FRAME_BYTES):
-        yield piece
-
-
-def _read(file: FileIO, size: int) -> bytes:
-    """As many bytes as were asked for, fewer only at the end: frames are as long as their numbers say."""
-    found = file.read(size) or b""
-    while len(found) < size and (more := file.read(size - len(found))):
-        found += more
-    return found
+def _fill(file: FileIO, room: memoryview) -> int:
+    """As many bytes as there is room for, fewer only at the end: frames are as long as their numbers say."""
+    filled = 0
+    while filled < len(room) and (more := file.readinto(room[filled:])):
+        filled += more
+    return filled
