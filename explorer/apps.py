@@ -9,4 +9,7 @@ class ExplorerConfig(AppConfig):
 
     def ready(self) -> None:
         from explorer import checks  # noqa: F401  (registers the system checks)
+        from explorer.child_processes import leave_no_core_dump
         from explorer.services import removal  # noqa: F401  (guards what is deleted)
+
+        leave_no_core_dump()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import timedelta
 
 import pytest
@@ -17,7 +16,7 @@ from explorer.services import scrubbed
 from explorer.services.engine import EngineCrashed, EngineRefused
 from tests.analysis.bundled_dumps import bundled_dump
 from tests.explorer.test_authentication import sign_in
-from tests.stored_dumps import analysed_dump
+from tests.stored_dumps import analysed_dump, content_of, keep_original
 
 _CERTIFICATE = {
     "kept_bytes": 4, "wiped_bytes": 6, "result": {"size_bytes": 10, "sha256": "ab"}, "rules": [], "residual_leaks": ["lengths"],
@@ -27,8 +26,7 @@ _CERTIFICATE = {
 @pytest.fixture
 def dump(team: Team, bob: User) -> Dump:
     dump = analysed_dump(team, bob)
-    dump.directory.mkdir(parents=True, exist_ok=True)
-    dump.original.write_bytes(b"0123456789")
+    keep_original(dump, b"0123456789")
     return dump
 
 
@@ -51,7 +49,7 @@ def test_the_real_engine_makes_it(
     dump: Dump, settings: Settings, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     settings.CELERY_TASK_ALWAYS_EAGER = True
-    shutil.copyfile(bundled_dump("zoo-mini-net10"), dump.original)
+    keep_original(dump, bundled_dump("zoo-mini-net10").read_bytes())
     client = sign_in("bob")
     with django_capture_on_commit_callbacks():
         assert client.post(reverse("dump-scrubbed-make", args=[dump.pk])).status_code == 302
@@ -65,7 +63,7 @@ def test_the_real_engine_makes_it(
     assert "What it still tells" in _page(client, dump)
     told = client.get(reverse("dump-scrubbed-certificate", args=[dump.pk])).json()
     taken = client.post(reverse("dump-scrubbed", args=[dump.pk]))
-    assert b"".join(taken.streaming_content) == copy.file.read_bytes() != dump.original.read_bytes()
+    assert b"".join(taken.streaming_content) == copy.file.read_bytes() != content_of(dump)
     assert told["result"]["size_bytes"] == copy.file.stat().st_size
     acts = AuditEntry.objects.filter(dump_key=dump.pk).order_by("sequence").values_list("action", flat=True)
     assert list(acts) == ["make_scrubbed", "download_scrubbed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 import shutil
 from collections.abc import Callable
 from io import StringIO
@@ -156,6 +157,10 @@ def test_a_store_key_is_asked_for_where_others_come_in(settings) -> None:
     assert [found.id for found in store_key_is_long(None)] == ["explorer.E004"]
     settings.STORE_KEY = "k" * 40
     assert store_key_lies_elsewhere(None) == store_key_is_long(None) == []
+
+
+def test_a_server_that_crashes_writes_no_memory_to_the_disk() -> None:
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
 
 
 # Removal
