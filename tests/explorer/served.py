@@ -50,7 +50,7 @@ class Server:
             try:
                 if requests.get(f"{self.url}/healthz", timeout=2).ok:
                     return
-            except requests.ConnectionError:
+            except requests.RequestException:  # not there yet, or still loading
                 time.sleep(0.1)
         raise AssertionError("the server did not start")
 

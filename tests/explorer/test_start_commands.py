@@ -106,7 +106,7 @@ def test_start_commands_serve_and_analyse(environment: dict[str, str]) -> None:
 def _healthy(base: str) -> bool:
     try:
         return requests.get(f"{base}/healthz", timeout=2).status_code == 200
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
