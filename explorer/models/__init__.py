@@ -1,7 +1,7 @@
 """Tables: people, teams, invitations, dumps, uploads, analyses, findings, notes, symbols, search, saved things, the audit."""
 
 from explorer.models.analysis import Analysis, IllegalTransition, State
-from explorer.models.audit import AuditEntry
+from explorer.models.audit import AuditEntry, AuditPerson
 from explorer.models.dump import Dump, Held, Status, Tag
 from explorer.models.finding import Finding
 from explorer.models.invitation import Invitation
@@ -20,6 +20,7 @@ __all__ = [
     "Analysis",
     "ApiToken",
     "AuditEntry",
+    "AuditPerson",
     "Dump",
     "Finding",
     "Held",

@@ -9,11 +9,15 @@ from django.db import models
 
 from explorer.models.team import keyed_hash
 
-#: What a row's seal is taken over, in this order.
+#: What the seal of every row is taken over, in this order.
 _SEALED = (
     "sequence", "previous", "at", "actor_id", "actor_name", "team_key", "dump_key", "dump_name", "action", "outcome",
     "data_class", "detail", "reason", "explanation", "ticket", "remote_address", "session",
 )  # fmt: skip
+#: And of rows that name people only by what can be forgotten; empty in those before.
+_SEALED_SINCE = ("form", "personal", "people")
+#: How a row names people: in plain text, or under keys of their own (``AuditPerson``).
+PLAIN, UNDER_KEYS = 1, 2
 
 
 class AuditIsFinal(Exception):
@@ -30,8 +34,34 @@ class AuditRows(models.QuerySet["AuditEntry"]):
         raise AuditIsFinal
 
 
+class AuditPerson(models.Model):
+    """Somebody whom rows of the audit name. Their names lie encrypted under ``key``, which is wrapped under the server's; once
+    it is gone (``erased_at``) nobody reads them, and no row was touched. The person's account may be gone for long."""
+
+    person_id = models.BigIntegerField(primary_key=True)
+    key = models.CharField(max_length=100, blank=True)
+    #: The name they had last, under their key.
+    name = models.TextField(blank=True)
+    erased_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.short_id
+
+    @property
+    def short_id(self) -> str:
+        return short_id_of(self.person_id)
+
+
+def short_id_of(person_id: int) -> str:
+    """What an erased person is called, so that their acts are still seen to be one person's."""
+    return keyed_hash("audit-person", str(person_id))[:8]
+
+
 class AuditEntry(models.Model):
     """One act, done, denied or failed. People, teams and dumps are named, not linked: the row outlives them all.
+
+    Who acted and from where is in ``personal``, other people are in ``people``, each under a key of the person's own
+    (``explorer.services.audit_names`` reads them); ``actor_name`` and ``remote_address`` hold what is nobody's.
 
     ``digest`` is a keyed hash over the row and the digest of the row before it, so that a changed, missing or swapped row
     shows (``explorer.services.audit.faults``). Values out of memory are never in a row.
@@ -72,6 +102,9 @@ class AuditEntry(models.Model):
         MAKE_TOKEN = "make_token", "made an API token"
         REVOKE_TOKEN = "revoke_token", "revoked an API token"
         EXPORT_AUDIT = "export_audit", "exported the audit"
+        RESET_PASSWORD = "reset_password", "chose a new password by mail"
+        CHANGE_MAIL = "change_mail", "confirmed an e-mail address"
+        DROP_ROLE = "drop_role", "took away a role that was not used"
 
     class Outcome(models.TextChoices):
         DONE = "done", "done"
@@ -90,7 +123,12 @@ class AuditEntry(models.Model):
     sequence = models.BigIntegerField(unique=True)
     at = models.DateTimeField(db_index=True)
     actor_id = models.BigIntegerField(null=True, db_index=True)
-    actor_name = models.CharField(max_length=150)
+    form = models.PositiveSmallIntegerField(default=UNDER_KEYS)
+    actor_name = models.CharField(max_length=150, blank=True)
+    #: Name and address of the actor, encrypted.
+    personal = models.TextField(blank=True)
+    #: Others whom ``detail`` names as {0}, {1}: pairs of an id and an encrypted name.
+    people = models.JSONField(default=list)
     team_key = models.UUIDField(null=True, db_index=True)
     dump_key = models.UUIDField(null=True, db_index=True)
     dump_name = models.CharField(max_length=255, blank=True)
@@ -115,7 +153,7 @@ class AuditEntry(models.Model):
         ordering: ClassVar = ["-sequence"]
 
     def __str__(self) -> str:
-        return f"{self.actor_name} {self.get_action_display()} {self.dump_name}".strip()
+        return f"row {self.sequence}: {self.get_action_display()} {self.dump_name}".strip()
 
     def save(self, *arguments: Any, **values: Any) -> None:
         if self.pk is not None:
@@ -129,6 +167,9 @@ class AuditEntry(models.Model):
 def seal(row: AuditEntry) -> str:
     """The digest that belongs to a row."""
     content = {name: getattr(row, name) for name in _SEALED}
+    since = {name: getattr(row, name) for name in _SEALED_SINCE}
+    if since != {"form": PLAIN, "personal": "", "people": []}:
+        content |= since
     # A time comes back from every database with microseconds, in UTC or not: the moment is sealed, not its spelling.
     content["at"] = f"{row.at.timestamp():.6f}"
     return keyed_hash("audit", json.dumps(content, default=str, ensure_ascii=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +22,7 @@ from analysis.index import DataClass
 from explorer.models import AuditEntry, Dump, Team, User
 from explorer.models.audit import seal
 from explorer.models.team import keyed_hash
+from explorer.services.audit_names import named, personal
 from explorer.services.notices import announce
 from explorer.services.plain_text import plain
 
@@ -55,14 +56,15 @@ def write_down(
     outcome: AuditEntry.Outcome = AuditEntry.Outcome.DONE,
     data_class: DataClass | None = None,
     purpose: Purpose | None = None,
+    people: Sequence[User] = (),
 ) -> AuditEntry:
-    """A row for an act of the request's person, there before the act has any effect. Raises AuditUnavailable."""
+    """A row for an act of the request's person, there before the act has any effect; ``detail`` names ``people`` as {0}, {1}.
+    Raises AuditUnavailable."""
     user = request.user if isinstance(request.user, User) else None
     why = purpose or Purpose()
     team = team or (dump.team if dump else None)
     row = _append(
-        actor_id=user.pk if user else None,
-        actor_name=user.get_username() if user else "",
+        **_who(request, user, people),
         team_key=team.pk if team else None,
         dump_key=dump.pk if dump else None,
         dump_name=plain(dump.name, 255) if dump else "",
@@ -73,11 +75,23 @@ def write_down(
         reason=why.reason,
         explanation=plain(why.explanation, 500),
         ticket=plain(why.ticket, 100),
-        remote_address=_address_of(request),
         session=_session_of(request),
     )
     announce(row)
     return row
+
+
+def _who(request: HttpRequest, user: User | None, people: Sequence[User]) -> dict[str, Any]:
+    """People by their ids and what can be forgotten; the server, its operator and nobody are no people."""
+    address = _address_of(request)
+    try:
+        with transaction.atomic():
+            if user is None or user.pk is None:
+                name = user.get_username() if user else ""
+                return {"actor_name": name, "remote_address": address, "people": named(people)}
+            return {"actor_id": user.pk, "personal": personal(user, address), "people": named(people)}
+    except DatabaseError as error:
+        raise AuditUnavailable("the audit cannot be written") from error
 
 
 def by_the_server() -> HttpRequest:

@@ -32,7 +32,8 @@ def invite(*, request: HttpRequest, team: Team, role: Role, email: str = "") -> 
     by = as_person(request)
     if not permissions.can_grant(viewer_of(by), team.pk, role):
         raise PermissionDenied("Team leads invite viewers and analysts; administrators leads too.")
-    write_down(request, AuditEntry.Action.INVITE, team=team, detail=f"as {role} {email}")
+    domain = email.rpartition("@")[2]  # of somebody who has no key yet under which the audit could forget them
+    write_down(request, AuditEntry.Action.INVITE, team=team, detail=f"as {role}{f', at {domain}' if domain else ''}")
     secret = secrets.token_urlsafe(32)
     digest = keyed_hash("invitation", secret)
     invitation = Invitation.objects.create(

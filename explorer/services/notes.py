@@ -44,6 +44,7 @@ def edit_note(*, note: Note, text: str) -> None:
 def delete_note(*, request: HttpRequest, note: Note) -> None:
     """Remove a note; that of somebody else is written down first."""
     if note.author_id != request.user.pk:
-        by = f"by {note.author.get_username()}" if note.author else "by somebody who is gone"
-        write_down(request, AuditEntry.Action.DELETE_NOTE, dump=note.dump, detail=f"{by}, on {note.label or 'the dump'}")
+        by = "by {0}" if note.author else "by somebody who is gone"
+        people, detail = [note.author] if note.author else [], f"{by}, on {note.label or 'the dump'}"
+        write_down(request, AuditEntry.Action.DELETE_NOTE, dump=note.dump, detail=detail, people=people)
     note.delete()

@@ -12,6 +12,7 @@ from django.db import transaction
 from kombu.exceptions import ChannelError, KombuError
 
 from explorer.models import AuditEntry, Role, User
+from explorer.services.audit_names import Names
 
 log = structlog.get_logger()
 _Action = AuditEntry.Action
@@ -53,7 +54,7 @@ def tell_leads(sequence: int) -> None:
         return
     leads = User.objects.filter(memberships__team_id=row.team_key, memberships__role=Role.LEAD, is_active=True)
     addresses = leads.exclude(pk=row.actor_id or 0).exclude(email="").values_list("email", flat=True)
-    who = " ".join(row.actor_name.split()) or "Somebody without an account"
+    who = " ".join(Names([row]).actor(row).split()) or "Somebody without an account"
     denied = " (denied)" if row.outcome == AuditEntry.Outcome.DENIED else ""
     on = f" – {' '.join(row.dump_name.split())}" if row.dump_name else ""
     said = f"{who} {row.get_action_display()}{on}{denied}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from django.core.exceptions import PermissionDenied
@@ -12,7 +12,7 @@ from django.utils import timezone
 from analysis.errors import AnalysisError
 from analysis.index import DataClass
 from explorer.access import dump_for
-from explorer.models import AuditEntry, Dump, OriginalRequest
+from explorer.models import AuditEntry, Dump, OriginalRequest, User
 from explorer.services.audit import Purpose, as_person, write_down
 from explorer.services.vault import Original, open_original
 
@@ -44,8 +44,10 @@ def grant(*, request: HttpRequest, dump: Dump, asked: OriginalRequest, purpose: 
     dump = dump_for(request, dump.pk, "take_original")
     if asked.asked_by_id == request.user.pk:
         raise PermissionDenied("Somebody else lets you have the original.")
-    detail = f"to {asked.asked_by}"
-    write_down(request, AuditEntry.Action.GRANT_ORIGINAL, dump=dump, detail=detail, data_class=DataClass.D4_RAW, purpose=purpose)
+    write_down(
+        request, AuditEntry.Action.GRANT_ORIGINAL, dump=dump, detail="to {0}", data_class=DataClass.D4_RAW, purpose=purpose,
+        people=[asked.asked_by],
+    )  # fmt: skip
     asked.grant(as_person(request), OPEN_FOR)
 
 
@@ -63,7 +65,7 @@ def take(*, request: HttpRequest, dump: Dump, purpose: Purpose) -> Original:
     except AnalysisError as error:
         _say(request, dump, purpose, AuditEntry.Outcome.FAILED, error.what)
         raise
-    _say(request, dump, purpose, AuditEntry.Outcome.DONE, f"granted by {asked.granted_by}")
+    _say(request, dump, purpose, AuditEntry.Outcome.DONE, "granted by {0}", [asked.granted_by] if asked.granted_by else [])
     return original
 
 
@@ -77,8 +79,10 @@ def sent(*, request: HttpRequest, dump: Dump, original: Original, purpose: Purpo
         raise
 
 
-def _say(request: HttpRequest, dump: Dump, purpose: Purpose, outcome: AuditEntry.Outcome, detail: str) -> None:
+def _say(
+    request: HttpRequest, dump: Dump, purpose: Purpose, outcome: AuditEntry.Outcome, detail: str, people: Sequence[User] = ()
+) -> None:
     write_down(
         request, AuditEntry.Action.DOWNLOAD_ORIGINAL, dump=dump, detail=detail, outcome=outcome, data_class=DataClass.D4_RAW,
-        purpose=purpose,
+        purpose=purpose, people=people,
     )  # fmt: skip

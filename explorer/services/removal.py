@@ -25,7 +25,7 @@ from analysis.index import DataClass
 from explorer.models import AuditEntry, Dump, Held, Membership, Role, Team, Upload, User
 from explorer.models.analysis import OPEN_STATES
 from explorer.pages.opened import forget
-from explorer.services import search_rows
+from explorer.services import audit_names, search_rows
 from explorer.services.audit import write_down
 from explorer.services.plain_dumps import working_copy
 from explorer.services.quotas import measure
@@ -87,16 +87,19 @@ def remove_team(*, request: HttpRequest, team: Team) -> None:
         transaction.on_commit(partial(remove, [Path(settings.DATA_DIR) / "symbols" / str(team.pk)]))
 
 
-def remove_account(*, request: HttpRequest, user: User) -> None:
-    """Remove a person's account. Their dumps stay with the team, without their name. Raises Held while a hold is on one of
-    those, ValueError for the last lead of a team."""
+def remove_account(*, request: HttpRequest, user: User, erase_name: bool = False) -> None:
+    """Remove a person's account. Their dumps stay with the team, without their name; the audit keeps it unless it is erased
+    there too. Raises Held while a hold is on one of those, ValueError for the last lead of a team."""
     with transaction.atomic():
         led = Team.objects.select_for_update().filter(memberships__user=user, memberships__role=Role.LEAD)
         for team in led:
             if not Membership.objects.filter(team=team, role=Role.LEAD).exclude(user=user).exists():
                 raise ValueError(f"{user} is the last lead of {team}: make somebody else lead first.")
-        write_down(request, AuditEntry.Action.REMOVE_ACCOUNT, detail=user.get_username())
+        write_down(request, AuditEntry.Action.REMOVE_ACCOUNT, detail="{0}", people=[user])
+        person_id = user.pk
         user.delete()
+        if erase_name:
+            audit_names.erase(person_id)
 
 
 @receiver(pre_delete, sender=Dump, dispatch_uid="dumps go by the gate")

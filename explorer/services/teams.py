@@ -51,7 +51,8 @@ def add_member(*, request: HttpRequest, team: Team, username: str, role: Role) -
             user = User.objects.create_user(username, "", password, must_change_password=True)
         if role != Role.LEAD:
             _require_another_lead(team, user)
-        write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=f"{username}: {held or 'none'} to {role}")
+        detail = f"{{0}}: {held or 'none'} to {role}"
+        write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail, people=[user])
         Membership.objects.update_or_create(team=team, user=user, defaults={"role": role})
     return user, password
 
@@ -62,7 +63,7 @@ def remove_member(*, request: HttpRequest, team: Team, membership_id: int) -> No
         Team.objects.select_for_update().get(pk=team.pk)  # two leads may not remove each other at once
         row = Membership.objects.select_related("user").get(team=team, pk=membership_id)
         _require_another_lead(team, row.user)
-        write_down(request, AuditEntry.Action.REMOVE_MEMBER, team=team, detail=f"{row.user} was {row.role}")
+        write_down(request, AuditEntry.Action.REMOVE_MEMBER, team=team, detail=f"{{0}} was {row.role}", people=[row.user])
         row.delete()
 
 
@@ -79,12 +80,12 @@ def agree_to_protected_reader(*, request: HttpRequest, team: Team, user: User) -
         _agree(proposal, as_person(request).pk, speaks_as)
         proposal.save()
         agreed = bool(proposal.lead_id and proposal.administrator_id)
-        detail = f"{user}: {'now' if agreed else 'proposed as'} {Role.PROTECTED}"
+        detail = f"{{0}}: {'now' if agreed else 'proposed as'} {Role.PROTECTED}"
         if agreed:
             _require_another_lead(team, user)
             Membership.objects.filter(team=team, user=user).update(role=Role.PROTECTED)
             proposal.delete()
-        write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail)
+        write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail, people=[user])
     return agreed
 
 
@@ -121,7 +122,7 @@ def lend_access(*, request: HttpRequest, team: Team, lent_id: int) -> None:
     lent = LentAccess.objects.select_related("user").get(team=team, pk=lent_id, granted_by=None)
     if lent.user_id == request.user.pk:
         raise PermissionDenied("Somebody else lets you in.")
-    write_down(request, AuditEntry.Action.GRANT_GLASS, team=team, detail=str(lent.user))
+    write_down(request, AuditEntry.Action.GRANT_GLASS, team=team, detail="{0}", people=[lent.user])
     lent.grant(as_person(request), LENT_FOR)
 
 

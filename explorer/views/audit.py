@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import path, reverse
@@ -24,6 +24,7 @@ from explorer.pages.tables import Link, Query, Table, listed
 from explorer.permissions import can_read_whole_audit
 from explorer.queries import audit_visible_to, dumps_visible_to
 from explorer.services.audit import write_down
+from explorer.services.audit_names import Names, erased_people, people_called
 from explorer.viewers import viewer_of
 
 _COLUMNS = (
@@ -45,7 +46,7 @@ _COLUMNS = (
 _ORDER = {
     "sequence": "sequence",
     "at": "sequence",
-    "actor": "actor_name",
+    "actor": "actor_id",
     "action": "action",
     "outcome": "outcome",
     "dump": "dump_name",
@@ -70,24 +71,26 @@ class _Rows:
 
     def rows(self, start: int, stop: int) -> list[Mapping[str, Any]]:
         sign = "-" if self.query.descending else ""
-        return [self._row(entry) for entry in self.entries.order_by(f"{sign}{_ORDER[self.query.sort]}", "-sequence")[start:stop]]
+        entries = list(self.entries.order_by(f"{sign}{_ORDER[self.query.sort]}", "-sequence")[start:stop])
+        names = Names(entries)
+        return [self._row(entry, names) for entry in entries]
 
-    def _row(self, entry: AuditEntry) -> dict[str, Any]:
+    def _row(self, entry: AuditEntry, names: Names) -> dict[str, Any]:
         name = visible(entry.dump_name, 80)
         linked = entry.dump_key in self.visible_dumps
         return {
             "sequence": entry.sequence,
             "at": entry.at,
-            "actor": visible(entry.actor_name, 60) or "nobody signed in",
+            "actor": visible(names.actor(entry), 60) or "nobody signed in",
             "action": entry.get_action_display(),
             "outcome": entry.get_outcome_display(),
             "dump": Link(name, reverse("dump-overview", args=[entry.dump_key])) if linked else name,
-            "detail": visible(entry.detail, 200),
+            "detail": visible(names.detail(entry), 400),
             "reason": visible(": ".join(part for part in (entry.get_reason_display(), entry.explanation) if part), 600),
             "ticket": visible(entry.ticket, 100),
             "data_class": "" if entry.data_class is None else f"D{entry.data_class}",
             "team": self._teams.get(entry.team_key, "") if entry.team_key else "",
-            "address": entry.remote_address or "",
+            "address": names.address(entry),
             "session": entry.session,
             "digest": entry.digest,
         }
@@ -118,8 +121,10 @@ def audit(request: HttpRequest) -> HttpResponseBase:
 
 
 def _filtered(entries: QuerySet[AuditEntry], parameters: Mapping[str, str]) -> QuerySet[AuditEntry]:
+    if who := parameters.get("who", "")[:100].replace("\0", ""):
+        called = Q(actor_id__in=people_called(who))
+        entries = entries.filter(called | (Q(actor_name__icontains=who) & ~Q(actor_id__in=erased_people())))
     for name, lookup in (
-        ("who", "actor_name__icontains"),
         ("dump_name", "dump_name__icontains"),
         ("action", "action"),
         ("outcome", "outcome"),

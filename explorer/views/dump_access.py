@@ -22,6 +22,7 @@ from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narro
 from explorer.queries import audit_visible_to, members_of
 from explorer.services import originals
 from explorer.services.audit import write_down
+from explorer.services.audit_names import Names
 from explorer.services.holds import lift_hold, set_hold
 from explorer.services.plain_text import plain
 from explorer.services.scrubbed import certificate_of
@@ -45,6 +46,8 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     analysis = finished_analysis(dump)
     index = opened(analysis.index_directory, highest_class_for(request, dump)) if analysis else None
     frame = frame_of(request, dump, "access", index)
+    looks = list(audit_visible_to(request.user).filter(dump_key=dump.pk)[:_LATEST_LOOKS])
+    names = Names(looks)
     context = {
         "frame": frame,
         "hints": secret_hints(index) if index else None,
@@ -62,7 +65,7 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
         **_scrubbed(dump, may=can_scrub(viewer, subject) and analysis is not None),
         "may_take": can_take_original(viewer, subject) and analysis is not None,
         **value_form(request, dump),
-        "looks": audit_visible_to(request.user).filter(dump_key=dump.pk)[:_LATEST_LOOKS],
+        "looks": [(one, names.actor(one), names.detail(one)) for one in looks],
     }
     return render(request, "access/access.html", context)
 
@@ -80,10 +83,11 @@ def narrow(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     dump = dump_for(request, dump_id, "narrow")
     chosen = {int(text) for text in request.POST.getlist("person") if text.isdecimal() and len(text) < 12}
     people = [row.user for row in members_of(dump.team) if row.user_id in chosen]
-    detail = f"only {', '.join(map(str, people))}" if people else "the whole team"
-    write_down(request, AuditEntry.Action.NARROW_DUMP, dump=dump, detail=detail)
+    whom = f"only {', '.join(map(str, people))}" if people else "the whole team"
+    detail = f"only {', '.join(f'{{{number}}}' for number in range(len(people)))}" if people else whom
+    write_down(request, AuditEntry.Action.NARROW_DUMP, dump=dump, detail=detail, people=people)
     dump.only_people.set(people)
-    messages.success(request, f"{dump.name} is seen by {detail}.")
+    messages.success(request, f"{dump.name} is seen by {whom}.")
     return redirect("dump-access", dump.pk)
 
 

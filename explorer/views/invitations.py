@@ -85,7 +85,8 @@ def answer(request: HttpRequest) -> HttpResponse:
                 name, password = form.cleaned_data["username"], form.cleaned_data["password1"]
                 newcomer = invitations.accept_as_newcomer(invitation=invitation, username=name, password=password)
                 perform_password_login(request, {"username": name}, Login(user=newcomer))
-                write_down(request, AuditEntry.Action.JOIN, team=invitation.team, detail=f"{name} as {invitation.role}")
+                detail = f"{{0}} as {invitation.role}"
+                write_down(request, AuditEntry.Action.JOIN, team=invitation.team, detail=detail, people=[newcomer])
         except invitations.InvitationUnusable as error:
             messages.error(request, str(error))
         invitations.forget(request.session)

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from explorer.models import AuditEntry, Dump, Membership, OriginalRequest, Role, Team, User
 from explorer.sealed_files import Damaged
+from explorer.services.audit_names import Names
 from tests.explorer.pages.visits import WHY
 from tests.explorer.test_authentication import age_proofs, code_of, set_up_app, sign_in
 from tests.stored_dumps import analysed_dump, keep_original
@@ -77,7 +78,7 @@ def granted(dump: Dump, alice: User, erin: User) -> Client:
 
 def downloads() -> list[tuple[str, str]]:
     rows = AuditEntry.objects.filter(action="download_original").order_by("sequence")
-    return [(row.outcome, row.detail) for row in rows]
+    return [(row.outcome, Names([row]).detail(row)) for row in rows]
 
 
 def test_the_file_is_decrypted_as_it_goes_out(dump: Dump, granted: Client) -> None:

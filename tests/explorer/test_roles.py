@@ -17,6 +17,7 @@ from explorer.models import AuditEntry, Dump, LentAccess, Membership, Role, Serv
 from explorer.permissions import Subject, Viewer
 from explorer.queries import dumps_visible_to
 from explorer.services import invitations, teams
+from explorer.services.audit_names import Names
 from explorer.services.invitations import InvitationUnusable
 from explorer.viewers import subject_of, viewer_of
 from tests.explorer.test_teams import request_by, signed_in
@@ -156,7 +157,8 @@ def test_the_operator_gives_roles_on_the_server(bob: User) -> None:
     bob.refresh_from_db()
     assert bob.server_role == ServerRole.AUDITOR
     row = AuditEntry.objects.get()
-    assert (row.actor_id, row.actor_name, row.detail) == (None, "operator of the machine", "bob: none to auditor on the server")
+    assert (row.actor_id, row.actor_name) == (None, "operator of the machine")
+    assert Names([row]).detail(row) == "bob: none to auditor on the server"
     call_command("server_role", "bob", "none", stdout=StringIO())
     bob.refresh_from_db()
     assert bob.server_role == ServerRole.NONE

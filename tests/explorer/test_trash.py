@@ -13,6 +13,7 @@ from django.utils import timezone
 from explorer.models import AuditEntry, Dump, Membership, Role, ShareLink, Team, Upload, User
 from explorer.services import removal, trash
 from explorer.services.audit import by_the_server
+from explorer.services.audit_names import Names
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.test_shares import shared, visit
 from tests.explorer.test_teams import request_by, signed_in
@@ -34,7 +35,9 @@ def trash_page(user: User, team: Team) -> str:
 
 
 def acts() -> list[tuple[str, str]]:
-    return list(AuditEntry.objects.order_by("sequence").values_list("actor_name", "action"))
+    rows = list(AuditEntry.objects.order_by("sequence"))
+    names = Names(rows)
+    return [(names.actor(row), row.action) for row in rows]
 
 
 def test_deleting_can_be_undone(team: Team, dump: Dump, alice: User, bob: User) -> None:

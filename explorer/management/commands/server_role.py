@@ -23,8 +23,8 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is nobody of the name {options['name']}.")
         role = ServerRole("" if options["role"] == "none" else options["role"])
-        detail = f"{user}: {user.server_role or 'none'} to {role or 'none'} on the server"
-        write_down(by_the_operator(), AuditEntry.Action.CHANGE_ROLE, detail=detail)
+        detail = f"{{0}}: {user.server_role or 'none'} to {role or 'none'} on the server"
+        write_down(by_the_operator(), AuditEntry.Action.CHANGE_ROLE, detail=detail, people=[user])
         user.server_role = role
         user.save(update_fields=["server_role"])
         self.stdout.write(f"{user}: {role.label.lower()}")

@@ -16,6 +16,7 @@ from django.urls import reverse
 from analysis.index.store import open_index
 from explorer.models import AuditEntry, Dump, Finding, Team, User
 from explorer.services import reveals
+from explorer.services.audit_names import Names
 from explorer.services.findings import findings_of, replace_findings
 from tests.execution_builder import SECRET_MESSAGE, SECRET_SOURCE, Execution
 from tests.explorer.pages.visits import WHY, address, body_of, dump_of, everything
@@ -135,9 +136,10 @@ def test_registers_are_shown_after_they_are_written_down(dump: Dump, bob: User) 
     assert f"{SECRET_REGISTER:x}" in response.content.decode()
     assert response["Cache-Control"] == "private, no-store"
     (entry,) = AuditEntry.objects.all()
-    assert (entry.actor_id, entry.actor_name, entry.dump_key, entry.team_key) == (bob.pk, "bob", dump.pk, dump.team_id)
+    names = Names([entry])
+    assert (entry.actor_id, names.actor(entry), entry.dump_key, entry.team_key) == (bob.pk, "bob", dump.pk, dump.team_id)
     assert (entry.reason, entry.explanation, entry.data_class, entry.outcome) == (WHY["reason"], WHY["explanation"], 3, "done")
-    assert (entry.action, entry.detail, entry.remote_address) == ("reveal_registers", "thread 1", "127.0.0.1")
+    assert (entry.action, entry.detail, names.address(entry)) == ("reveal_registers", "thread 1", "127.0.0.1")
 
 
 @pytest.mark.parametrize("person", ["as_alice", "as_bob", "as_carol"])
