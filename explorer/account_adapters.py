@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
@@ -14,6 +16,8 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from explorer.services import invitations
+
+log = structlog.get_logger()
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -25,6 +29,13 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_reauthentication_required(self, *, app: str, **values: object) -> bool:
         """``recent_login_required`` stands before each view that needs it (explorer/views/account.py)."""
         return False
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """A mail server that is away keeps nobody from what they do; the log says so."""
+        try:
+            super().send_mail(template_prefix, email, context)
+        except OSError as error:
+            log.warning("mail_not_sent", what=template_prefix, error=type(error).__name__)
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):

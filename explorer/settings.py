@@ -129,6 +129,18 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
+# One address for each, which counts once it is confirmed; a forgotten password is chosen anew by a link to it.
+ACCOUNT_CHANGE_EMAIL, ACCOUNT_EMAIL_CONFIRMATION_EXPIRE_DAYS = True, 1
+ACCOUNT_EMAIL_CONFIRMATION_AUTHENTICATED_REDIRECT_URL = "/account"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "Dump Explorer: "
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_FORMS = {
+    "reset_password": "explorer.forgotten_passwords.ForgottenForm",
+    "reset_password_from_key": "explorer.forgotten_passwords.NewPasswordForm",
+    "user_token": "explorer.forgotten_passwords.LinkForm",
+}
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/h/ip,3/h/key", "reset_password_mail": "3/h/key"}
+PASSWORD_RESET_TIMEOUT = 1800
 SOCIALACCOUNT_ADAPTER = "explorer.account_adapters.SocialAccountAdapter"
 MFA_ADAPTER = "explorer.account_adapters.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -153,6 +165,7 @@ if OIDC_ISSUER:
 # Invitations and notices to leads go by mail; without a server for it, what would be sent is printed.
 vars().update(env.email_url("EXPLORER_EMAIL_URL", default="consolemail://"))
 MAIL_IS_SET_UP = bool(env.str("EXPLORER_EMAIL_URL", default=""))
+ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_IS_SET_UP  # people hear of a new password, address or second factor of theirs
 DEFAULT_FROM_EMAIL: str = env.str("EXPLORER_EMAIL_FROM", default="dump-explorer@localhost")
 
 LANGUAGE_CODE, TIME_ZONE, USE_TZ, USE_I18N = "en", "UTC", True, False

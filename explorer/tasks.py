@@ -12,6 +12,7 @@ from explorer.services import (
     keeping,
     leftovers,
     notices,
+    password_reset,
     plain_dumps,
     quotas,
     scrubbed,
@@ -73,6 +74,11 @@ def keep_or_remove() -> None:
 @shared_task
 def tell_leads(sequence: int) -> None:
     notices.tell_leads(sequence)
+
+
+@shared_task
+def mail_password_link(person_id: int) -> None:
+    password_reset.mail_link(person_id)
 
 
 @shared_task

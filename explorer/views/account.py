@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from allauth.account import views as allauth_account
+from allauth.account.models import EmailAddress
 from allauth.account.signals import password_changed
 from allauth.mfa.base import views as mfa
 from allauth.mfa.models import Authenticator
@@ -54,6 +55,7 @@ def _account_page(request: HttpRequest, **more: object) -> HttpResponse:
         "token_days": TOKEN_DAYS,
         "factors": Authenticator.objects.filter(user_id=user.pk).exclude(type=Authenticator.Type.RECOVERY_CODES),
         "session_count": len(UserSession.objects.purge_and_list(user)),
+        "address": EmailAddress.objects.get_verified(user),
         "identities": SocialAccount.objects.filter(user_id=user.pk),
     }
     return render(request, "account/account.html", {**context, **more})

@@ -135,6 +135,12 @@ TABLE: dict[str, Line] = {
     "openid_connect_login": Line({"POST": ABSENT}, *[{"POST": ABSENT}] * 4),
     "openid_connect_callback": Line({"GET": ABSENT}, *[{"GET": ABSENT}] * 4),
     "socialaccount_login_cancelled": Line({"GET": 200, "HEAD": 200}, *[{"GET": 200, "HEAD": 200}] * 4),
+    "account_reset_password": Line({"GET": 200, "POST": 200}, *[{"GET": 200, "POST": 200}] * 4),
+    "account_reset_password_done": Line({"GET": 200}, *[{"GET": 200}] * 4),
+    "account_reset_password_from_key": Line({"GET": 200, "POST": 200}, *[{"GET": 200, "POST": 200}] * 4),
+    "account_reset_password_from_key_done": Line({"GET": 200}, *[{"GET": 200}] * 4),
+    "account_email": same(GET=302, POST=302),
+    "account_confirm_email": same(GET=ABSENT, POST=ABSENT),
     "account_reauthenticate": same(GET=200, HEAD=200, POST=200, PUT=200),
     "sign-in-again": same(GET=200),
     "mfa_reauthenticate": LED_AWAY,
@@ -239,6 +245,9 @@ OF_THE_TRASH = ("trash-restore", "trash-purge")
 EXEMPT = {
     "account_login", "account_logout", "mfa_authenticate", "account_inactive",
     "openid_connect_login", "openid_connect_callback", "socialaccount_login_cancelled",
+    # who has forgotten their password cannot sign in; what they get says nothing about anybody
+    "account_reset_password", "account_reset_password_done", "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
     "invitation", "invitation-open", "healthz", "uploads", "upload-one", "share-open", "share",
 }  # fmt: skip
 
@@ -285,6 +294,8 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
         "invitation_id": invite(request=request_by(alice), team=team, role=Role.VIEWER)[0].pk,
         "secret": "none",
         "provider_id": "none",
+        "uidb36": "1",
+        "key": "none",
         "pk": 1,
         "kind": "type",
         "place": 0,
