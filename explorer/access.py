@@ -22,7 +22,7 @@ from explorer.queries import (
     trash_visible_to,
     views_visible_to,
 )
-from explorer.viewers import subject_of, viewer_of
+from explorer.viewers import note_use, subject_of, viewer_of
 
 _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "view": permissions.can_view,
@@ -54,6 +54,7 @@ def dump_for(request: HttpRequest, dump_id: UUID, to: str = "view") -> Dump:
         raise Http404("There is no such dump.")
     if not _ACTS[to](viewer_of(request.user), subject_of(dump)):
         raise PermissionDenied(f"Your role in {dump.team} does not allow this.")
+    note_use(request.user, dump.team_id)
     return dump
 
 
@@ -69,6 +70,7 @@ def trashed_dump_for(request: HttpRequest, dump_id: UUID, *, to_purge: bool = Fa
         raise Http404("There is no such dump.")
     if to_purge and not permissions.can_purge(viewer_of(request.user), subject_of(dump)):
         raise PermissionDenied("Team leads empty the trash; a dump with a hold stays there.")
+    note_use(request.user, dump.team_id)
     return dump
 
 
@@ -82,6 +84,8 @@ def team_for(request: HttpRequest, team_id: UUID, *, to_manage: bool = False, to
         raise PermissionDenied("Only team leads and administrators change who belongs to the team.")
     if to_upload and not permissions.can_upload(viewer_of(request.user), team.pk):
         raise PermissionDenied("Only analysts and team leads upload to the team.")
+    if to_manage or to_upload:
+        note_use(request.user, team.pk)
     return team
 
 

@@ -13,12 +13,12 @@ from django.conf import settings
 from explorer.child_processes import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "explorer.settings")
-#: What may not wait behind analyses: a worker of its own does these.
-_MAINTENANCE = ("reap", "expire_uploads", "anchor_audit", "sweep_leftovers", "lock_away", "keep_or_remove", "tell_leads")
+#: What takes long; everything else is done by a worker of its own and waits behind none of these.
+_LONG = ("analyse", "scrub", "catch_up_search")
 #: What the clock asks for, and how often in seconds.
 _CLOCK = {
     "reap": settings.LEASE_SECONDS / 4, "expire_uploads": 900.0, "sweep_leftovers": 900.0, "lock_away": 30.0,
-    "keep_or_remove": 900.0, "anchor_audit": 300.0, "catch_up_search": 60.0,
+    "keep_or_remove": 900.0, "drop_unused_roles": 3600.0, "anchor_audit": 300.0, "catch_up_search": 60.0,
 }  # fmt: skip
 app = Celery("explorer")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -31,8 +31,8 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
-    task_default_queue="analysis",
-    task_routes={f"explorer.tasks.{name}": {"queue": "maintenance"} for name in _MAINTENANCE},
+    task_default_queue="maintenance",
+    task_routes={f"explorer.tasks.{name}": {"queue": "analysis"} for name in _LONG},
     # What was not done before it is asked for again need not be done twice.
     beat_schedule={
         name: {"task": f"explorer.tasks.{name}", "schedule": seconds, "options": {"expires": seconds}}

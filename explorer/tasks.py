@@ -18,6 +18,7 @@ from explorer.services import (
     scrubbed,
     search_rows,
     trash,
+    unused_roles,
     uploads,
 )  # fmt: skip
 
@@ -79,6 +80,11 @@ def tell_leads(sequence: int) -> None:
 @shared_task
 def mail_password_link(person_id: int) -> None:
     password_reset.mail_link(person_id)
+
+
+@shared_task
+def drop_unused_roles() -> None:
+    unused_roles.drop()
 
 
 @shared_task

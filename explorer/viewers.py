@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from explorer.models import Dump, LentAccess, Role, ServerRole, User
+from explorer.models import Dump, LentAccess, Membership, Role, ServerRole, User
 from explorer.permissions import Subject, Viewer
 
 AnyUser = User | AnonymousUser
@@ -25,8 +27,20 @@ def viewer_of(user: AnyUser) -> Viewer:
 def _read(user: User) -> Viewer:
     lent = LentAccess.objects.filter(user_id=user.pk, expires_at__gt=timezone.now(), granted_by__isnull=False)
     roles = dict.fromkeys(lent.values_list("team_id", flat=True), Role.ANALYST)
-    roles |= {row.team_id: Role(row.role) for row in user.memberships.all()}
+    memberships = list(user.memberships.all())
+    roles |= {row.team_id: Role(row.role) for row in memberships}
+    user.used_on = {row.team_id: row.last_used_on for row in memberships}
     return Viewer(user.pk, roles, ServerRole(user.server_role), user.by_token is not None)
+
+
+def note_use(user: AnyUser, team_id: UUID) -> None:
+    """Remember that a person did something with a team's dumps today: one write a day. What programs do is not theirs."""
+    today = timezone.localdate()
+    if not isinstance(user, User) or user.by_token is not None or user.used_on is None:
+        return
+    if user.used_on.get(team_id, today) < today:
+        Membership.objects.filter(user_id=user.pk, team_id=team_id).update(last_used_on=today)
+        user.used_on[team_id] = today
 
 
 def subject_of(dump: Dump) -> Subject:

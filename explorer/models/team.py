@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib.auth.models import AbstractUser
@@ -38,6 +38,8 @@ class User(AbstractUser):
     by_token: ApiToken | None = None
     #: What the rules know of the person, kept for the time of one request; None outside of requests.
     as_viewer: list[Viewer] | None = None
+    #: The day of last use by team, as it was when the rules were read.
+    used_on: dict[uuid.UUID, date] | None = None
 
 
 class Role(models.TextChoices):
@@ -76,6 +78,8 @@ class Membership(models.Model):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role, default=Role.ANALYST)
+    #: The day on which the person last did something with the team's dumps, or got the role.
+    last_used_on = models.DateField(default=timezone.localdate)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["team", "user"], name="one_membership_per_team")]

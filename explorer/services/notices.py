@@ -9,9 +9,10 @@ import structlog
 from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
+from django.db.models import Q
 from kombu.exceptions import ChannelError, KombuError
 
-from explorer.models import AuditEntry, Role, User
+from explorer.models import AuditEntry, Role, Team, User
 from explorer.services.audit_names import Names
 
 log = structlog.get_logger()
@@ -33,6 +34,11 @@ def announce_blocked(row: AuditEntry) -> None:
     _later(row)
 
 
+def announce_dropped(row: AuditEntry) -> None:
+    """Have them and the person told of a role that was taken away because nobody used it."""
+    _later(row)
+
+
 def _later(row: AuditEntry) -> None:
     if settings.MAIL_IS_SET_UP and row.team_key:
         transaction.on_commit(partial(_queue, row.sequence))
@@ -48,16 +54,21 @@ def _queue(sequence: int) -> None:
 
 
 def tell_leads(sequence: int) -> None:
-    """Mail the leads of the team that a row of the audit names, but for the one who acted."""
+    """Mail the leads of the team that a row of the audit names, but for the one who acted; and who lost a role themselves."""
     row = AuditEntry.objects.get(sequence=sequence)
     if row.team_key is None:
         return
-    leads = User.objects.filter(memberships__team_id=row.team_key, memberships__role=Role.LEAD, is_active=True)
-    addresses = leads.exclude(pk=row.actor_id or 0).exclude(email="").values_list("email", flat=True)
+    told = Q(memberships__team_id=row.team_key, memberships__role=Role.LEAD)
+    if row.action == _Action.DROP_ROLE:
+        told |= Q(pk__in=[person for person, _ in row.people])
+    people = User.objects.filter(told, is_active=True).exclude(pk=row.actor_id or 0).exclude(email="")
+    addresses = people.distinct().values_list("email", flat=True)
     who = " ".join(Names([row]).actor(row).split()) or "Somebody without an account"
     denied = " (denied)" if row.outcome == AuditEntry.Outcome.DENIED else ""
     on = f" – {' '.join(row.dump_name.split())}" if row.dump_name else ""
     said = f"{who} {row.get_action_display()}{on}{denied}"
+    if row.action == _Action.DROP_ROLE:
+        said = f"{said} – {Names([row]).detail(row)}, team {Team.objects.get(pk=row.team_key)}"
     body = f"{said}\n\n{row.at:%Y-%m-%d %H:%M} UTC, row {row.sequence} of the audit.\n{settings.PUBLIC_URL}\n"
     for address in addresses:
         try:

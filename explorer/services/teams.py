@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
 from explorer.models import AuditEntry, LentAccess, Membership, ProtectedReaderProposal, Role, ServerRole, Team, User
 from explorer.permissions import agrees_as, can_grant, can_lend_access
@@ -53,7 +54,7 @@ def add_member(*, request: HttpRequest, team: Team, username: str, role: Role) -
             _require_another_lead(team, user)
         detail = f"{{0}}: {held or 'none'} to {role}"
         write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail, people=[user])
-        Membership.objects.update_or_create(team=team, user=user, defaults={"role": role})
+        Membership.objects.update_or_create(team=team, user=user, defaults={"role": role, "last_used_on": timezone.localdate()})
     return user, password
 
 
@@ -83,7 +84,7 @@ def agree_to_protected_reader(*, request: HttpRequest, team: Team, user: User) -
         detail = f"{{0}}: {'now' if agreed else 'proposed as'} {Role.PROTECTED}"
         if agreed:
             _require_another_lead(team, user)
-            Membership.objects.filter(team=team, user=user).update(role=Role.PROTECTED)
+            Membership.objects.filter(team=team, user=user).update(role=Role.PROTECTED, last_used_on=timezone.localdate())
             proposal.delete()
         write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail, people=[user])
     return agreed

@@ -23,6 +23,7 @@ from explorer.queries import teams_for_upload, uploads_of
 from explorer.services.checksums import ALGORITHMS, Checksum
 from explorer.services.samples import add_sample
 from explorer.services.uploads import Labels, UploadRefused, append, cancel_upload, create_upload, settle
+from explorer.viewers import note_use
 
 _VERSION = "1.0.0"
 _BUSY = {"what": "The database does not answer.", "where": "", "remedy": "What has arrived is kept: go on in a moment."}
@@ -126,6 +127,7 @@ class Uploads(TusView):
         labels = Labels(said.get("service", ""), said.get("build", ""), said.get("environment", ""))
         team = self._team(said.get("team", ""))
         upload = create_upload(user=self.user, team=team, name=said.get("filename", ""), length=length, labels=labels)
+        note_use(self.user, team.pk)
         response = HttpResponse(status=201)
         response["Location"] = f"{request.path}{upload.pk}"
         response["Upload-Expires"] = http_date(upload.expires_at.timestamp())
