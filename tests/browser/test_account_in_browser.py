@@ -8,10 +8,13 @@ from urllib.parse import parse_qs
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.core import mail
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from explorer import tasks
 from explorer.models import Role, Team, User
+from explorer.services import password_reset
 from explorer.services.invitations import invite
 from tests.browser.conftest import Screen
 from tests.browser.test_pages_in_browser import BOTH_THEMES, BOTH_WIDTHS, check_with_axe
@@ -134,6 +137,50 @@ def test_pages_of_accounts_are_accessible(screen: Screen, provider: Provider, te
         if path.startswith("/"):
             screen.go(path)
         check_with_axe(screen, path)
+
+
+@pytest.mark.parametrize("screen", [(390, "dark"), (1280, "light")], indirect=True, ids=["narrow and dark", "wide and light"])
+def test_an_address_is_confirmed_and_a_password_chosen_by_mail(screen: Screen, alice: User, settings, monkeypatch) -> None:
+    """The whole way, each page read by axe."""
+    settings.MAIL_IS_SET_UP, settings.PUBLIC_URL = True, screen.base
+    monkeypatch.setattr(tasks.mail_password_link, "delay", password_reset.mail_link)
+
+    def reads_well(place: str) -> None:
+        check_with_axe(screen, place)
+        assert screen.overflow() <= 0, place
+
+    def mailed_link() -> str:
+        return re.search(r"https?://[^/\s]+(/\S+)", mail.outbox[-1].body)[1]
+
+    screen.sign_in(alice)
+    page = screen.go(reverse("account_email"))
+    page.fill("[name=email]:visible", "alice-with-a-name-that-is-long@a-domain-that-is-long-too.shop.test")
+    page.click("[name=action_add]")
+    page.wait_for_selector("text=waits for you")
+    reads_well("an address that waits")
+    screen.go(mailed_link())
+    reads_well("confirming an address")
+    page.click("button.primary")
+    page.wait_for_url("**/account")
+    screen.go(reverse("account_email"))
+    reads_well("a confirmed address")
+    sign_out(page)
+
+    screen.go(reverse("account_login"))
+    page.click("text=Forgotten your password?")
+    reads_well("a forgotten password")
+    page.fill("[name=email]", "alice")
+    page.click("button.primary")
+    page.wait_for_url("**/sent")
+    reads_well("a link is on its way")
+    screen.go(mailed_link())
+    reads_well("choosing a password")
+    for field in ("password1", "password2"):
+        page.fill(f"[name={field}]", "another horse battery staple")
+    page.click("button.primary")
+    page.wait_for_url("**/done")
+    reads_well("a password was chosen")
+    assert screen.complaints == []
 
 
 @pytest.mark.parametrize(
