@@ -48,6 +48,7 @@ def test_upkeep_does_not_wait_behind_analyses() -> None:
     commands = [_SERVICES[name]["command"] for name in ("worker", "maintenance")]
     served = {re.search(r"--queues (\S+)", command)[1] for command in commands}
     assert served == {"analysis", "maintenance"}
+    app.loader.import_default_modules()
     tasks = {name: app.amqp.router.route({}, name)["queue"].name for name in app.tasks if name.startswith("explorer.")}
     assert set(tasks.values()) == served
     long = {name.rpartition(".")[2] for name, queue in tasks.items() if queue == "analysis"}
