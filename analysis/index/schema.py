@@ -25,7 +25,7 @@ from analysis.index.secrets import SECRET_FACTS, SECRET_TABLES
 
 __all__ = ["FACTS", "GENERATIONS", "SCHEMA_VERSION", "TABLES", "Column", "DataClass", "Table"]
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 #: The order of the second axis of ``count_by_generation`` and ``size_by_generation``, and the value of ``objects.generation``.
 GENERATIONS = ("Generation0", "Generation1", "Generation2", "Large", "Pinned", "Frozen")

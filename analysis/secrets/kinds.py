@@ -21,6 +21,8 @@ class Certainty(IntEnum):
         return self.name.lower()
 
 
+#: An upper bound that keeps the time at each place short: no form of a secret asks for one of a hundred characters or more.
+_CAP = re.compile(r"\{(\d+),\d{3,}\}")
 #: A match in its surroundings: how sure it is, or None when it is no secret after all.
 Check = Callable[[re.Match[str]], Certainty | None]
 
@@ -32,7 +34,8 @@ class Kind:
     A place is looked at where one of ``anchors`` stands (upper and lower case count as one) or the kernel saw ``shape``. The
     match of ``pattern`` has to begin there, or up to ``before`` characters earlier, and then to reach behind that place.
     ``check`` decides about matches; without one every match counts with ``certainty``. Of two kinds that match the same
-    characters one that is not ``generic`` stands.
+    characters one that is not ``generic`` stands. ``block``: patterns of what opens and closes the block of which the match is a
+    part; all of the block is secret.
     """
 
     name: str
@@ -44,10 +47,16 @@ class Kind:
     certainty: Certainty = Certainty.LIKELY
     check: Check | None = None
     generic: bool = False
+    block: tuple[str, ...] = ()
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:
         return re.compile(self.pattern, re.ASCII)
+
+    @cached_property
+    def without_caps(self) -> re.Pattern[str]:
+        """The same of any length, for a place where the pattern matches: elsewhere this one may take long."""
+        return re.compile(_CAP.sub(r"{\1,}", self.pattern), re.ASCII)
 
     def match(self, text: str, place: int) -> tuple[re.Match[str], Certainty] | None:
         """The match that an anchor at ``place`` of ``text`` belongs to, and how sure it is."""

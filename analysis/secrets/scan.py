@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
@@ -24,6 +27,8 @@ KIND_NAMES = tuple(dict.fromkeys(kind.name for kind in ALL_KINDS))
 FAMILIES = {kind.name: kind.family for kind in ALL_KINDS}
 KIND_NUMBERS = {name: number for number, name in enumerate(KIND_NAMES)}
 _ADDRESS = KIND_NUMBERS[next(kind.name for kind in ALL_KINDS if kind.shape == kernels.EMAIL)]
+#: Names of groups of patterns that hold what follows a name.
+_VALUES = ("value", "quoted")
 _ENCODINGS = {2: "utf-16-le", 1: "latin-1"}
 _I64 = npt.NDArray[np.int64]
 _Units = npt.NDArray[np.uint16] | npt.NDArray[np.uint8]
@@ -31,12 +36,24 @@ _Units = npt.NDArray[np.uint16] | npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Characters ``start`` to ``end`` - 1 of a text are a secret of a kind."""
+    """Characters ``start`` to ``end`` - 1 of a text are a secret of a kind; from ``value`` on, where a name stands before it."""
 
     start: int
     end: int
     kind: Kind
     certainty: Certainty
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one ``text`` holds (one character for each unit): all ``matches``, those that name it ``best`` in their order, and
+    ``looked_up_to``: from there on are places that were too many to be looked at."""
+
+    text: str
+    matches: set[Match]
+    best: list[Match]
+    looked_up_to: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +82,41 @@ def scan(units: _Units, begins: _I64, lengths: _I64) -> Hits:
     rows: list[tuple[int, int, int, int]] = []
     for text, group in groupby(zip(*rest, strict=True), key=itemgetter(0)):
         begin, length = int(begins[text]), int(lengths[text])
-        rows += _rows(text, _matches(units, begin, begin + length, ((place, which) for _, place, which in group)))
+        matches = _matches(units, begin, begin + length, ((place, which) for _, place, which in group))
+        rows += _rows(text, without_overlaps(matches))
     checked = np.array(rows, np.int64).reshape(-1, 4)
     texts, counts = np.unique(found.text[addresses_alone], return_counts=True)
     sure = np.array([_ADDRESS, Certainty.LIKELY])
     lone = np.column_stack([texts, np.broadcast_to(sure, (len(texts), 2)), counts]).astype(np.int64)
     table = np.concatenate([lone, checked])
     text, kind, certainty, count = np.ascontiguousarray(table[np.argsort(table[:, 0], kind="stable")].T)
-    return Hits(text, kind, certainty, count, found.left_out)
+    return Hits(text, kind, certainty, count, int(found.left_out.sum()))
 
 
 def find_in_text(text: str) -> list[Match]:
     """Secrets in one text, in its order; of matches of one kind that overlap the first."""
+    return look_at(text).best
+
+
+def look_at(text: str) -> Found:
+    """All that is to be said of one text."""
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
-    size = np.array([len(units)])
-    found = _candidates(units, np.zeros(1, np.int64), size)
-    return _matches(units, 0, len(units), zip(found.place.tolist(), found.which.tolist(), strict=True))
+    found = _candidates(units, np.zeros(1, np.int64), np.array([len(units)]))
+    matches = _matches(units, 0, len(units), zip(found.place.tolist(), found.which.tolist(), strict=True))
+    left_out = np.flatnonzero(found.left_out)
+    last_places = (int(found.place[found.which == which].max(initial=0)) for which in left_out)
+    return Found(_decode(units), matches, without_overlaps(matches), min(last_places, default=len(units)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """Number of the text, place in it and number of the anchor or shape of everything to be looked at."""
+    """Number of the text, place in it and number of the anchor or shape of everything to be looked at; ``left_out`` int64[anchors
+    and shapes]: how many places of each were too many."""
 
     text: npt.NDArray[np.uint32]
     place: npt.NDArray[np.uint32]
     which: npt.NDArray[np.uint16]
-    left_out: int
+    left_out: _I64
 
 
 def _candidates(units: _Units, begins: _I64, lengths: _I64) -> _Candidates:
@@ -104,7 +130,7 @@ def _candidates(units: _Units, begins: _I64, lengths: _I64) -> _Candidates:
         units, begins, lengths, tables.codes, tables.bits, tables.ends_run, tables.heads, tables.following, tables.letters,
         tables.firsts, tables.marks, limits, tally, texts, places, which,
     )  # fmt: skip
-    return _Candidates(texts[:count], places[:count], which[:count], int(tally[:, kernels.LEFT_OUT].sum()))
+    return _Candidates(texts[:count], places[:count], which[:count], tally[:, kernels.LEFT_OUT])
 
 
 def _only_addresses(found: _Candidates) -> npt.NDArray[np.bool_]:
@@ -116,14 +142,21 @@ def _only_addresses(found: _Candidates) -> npt.NDArray[np.bool_]:
     return alone
 
 
-def _matches(units: _Units, begin: int, end: int, candidates: Iterable[tuple[int, int]]) -> list[Match]:
+def _matches(units: _Units, begin: int, end: int, candidates: Iterable[tuple[int, int]]) -> set[Match]:
     kinds = anchors().kinds
     found: set[Match] = set()
     for (text, first), place, number in _windows(units, begin, end, candidates):
         for kind in kinds[number]:
             if match := kind.match(text, place - first):
-                found.add(Match(match[0].start() + first, match[0].end() + first, kind, match[1]))
-    return _without_overlaps(found) if found else []
+                found.add(_placed(*match, kind, first))
+    return found
+
+
+def _placed(found: re.Match[str], certainty: Certainty, kind: Kind, first: int) -> Match:
+    """A match in a part of a text that begins at ``first``."""
+    named = [found.start(name) for name in _VALUES if name in found.re.groupindex]
+    value = max(named, default=-1)
+    return Match(found.start() + first, found.end() + first, kind, certainty, (value if value >= 0 else found.start()) + first)
 
 
 def _windows(
@@ -146,17 +179,44 @@ def _decode(part: _Units) -> str:
     return text if len(text) == len(part) else "".join(one if one < "\U00010000" else "\ufffd\ufffd" for one in text)
 
 
-def _without_overlaps(found: set[Match]) -> list[Match]:
+def without_overlaps(found: set[Match]) -> list[Match]:
     """What is named best: of overlapping matches those of generic kinds go, and of one kind all but the first."""
-    kept: list[Match] = []
-    for match in sorted(found, key=lambda one: (one.kind.generic, -one.certainty, one.start, -one.end)):
-        hidden = any(
-            one.start < match.end and match.start < one.end and (match.kind.generic or one.kind.name == match.kind.name)
-            for one in kept
-        )
-        if not hidden:
-            kept.append(match)
+    ordered = sorted(found, key=lambda one: (one.kind.generic, -one.certainty, one.start, -one.end))
+    specific = [match for match in ordered if not match.kind.generic]
+    by_name: defaultdict[str, _Stretches] = defaultdict(_Stretches)
+    kept = [match for match in specific if by_name[match.kind.name].take(match.start, match.end)]
+    taken = _Stretches.of(kept)
+    kept += [match for match in ordered[len(specific) :] if taken.take(match.start, match.end)]
     return sorted(kept, key=lambda one: one.start)
+
+
+@dataclass(slots=True)
+class _Stretches:
+    """Stretches of a text that do not overlap, in their order."""
+
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, matches: list[Match]) -> _Stretches:
+        """Those that are covered by matches."""
+        found = cls()
+        for match in sorted(matches, key=lambda one: one.start):
+            if found.ends and match.start < found.ends[-1]:
+                found.ends[-1] = max(found.ends[-1], match.end)
+            else:
+                found.starts.append(match.start)
+                found.ends.append(match.end)
+        return found
+
+    def take(self, start: int, end: int) -> bool:
+        """Add one that overlaps none; whether it does not."""
+        at = bisect_right(self.ends, start)
+        if at < len(self.starts) and self.starts[at] < end:
+            return False
+        self.starts.insert(at, start)
+        self.ends.insert(at, end)
+        return True
 
 
 def _rows(text: int, found: list[Match]) -> Iterator[tuple[int, int, int, int]]:

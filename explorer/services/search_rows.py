@@ -29,7 +29,7 @@ from explorer.services.search_words import words_of
 
 log = structlog.get_logger()
 #: Raised when other names are kept or words are cut differently: every dump is then read again.
-SEARCH_VERSION = 1
+SEARCH_VERSION = 2
 #: The most names of one kind that one dump brings into the search.
 MOST_NAMES = 100_000
 _BATCH, _CAUGHT_UP_AT_ONCE = 500, 20
@@ -120,7 +120,9 @@ def _read_again(analysis: Analysis) -> None:
     try:
         index = opened(analysis.index_directory, DataClass.D2_CONTEXT)
     except AnalysisError as error:
+        # What an older version kept may be more than may be kept: a new analysis brings the dump back.
         log.warning("not_searchable", dump=str(dump.pk), reason=error.what)
+        forget(dump)
         return
     Dump.objects.filter(pk=dump.pk).update(signature=signature_of(index))
     replace_postings(dump, names_found(index, findings_of(dump, index.structure)), analysis)

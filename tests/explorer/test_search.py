@@ -223,6 +223,15 @@ def test_old_dumps_are_caught_up_with_and_unreadable_ones_left_aside(team: Team,
     assert set(Analysis.objects.values_list("search_version", flat=True)) == {search_rows.SEARCH_VERSION}
 
 
+def test_names_of_an_older_version_are_found_no_more_where_they_cannot_be_made_again(team: Team, bob: User) -> None:
+    dump = dump_with_names(team, bob, "old", {"exception": ["an older mask"]})
+    Analysis.objects.update(search_version=search_rows.SEARCH_VERSION - 1)
+    assert counts_of(bob, "older") == {"old": {"exception": 1}}
+    (dump.analysis.index_directory / "manifest.json").unlink(missing_ok=True)
+    assert search_rows.catch_up() == 1
+    assert counts_of(bob, "older") == {} and not SearchedName.objects.exists()
+
+
 def test_hostile_names_are_kept_visible_and_found(team: Team, bob: User) -> None:
     dump = analysed_dump(team, bob, "hostile", hostile_index)
     search_rows.catch_up()

@@ -17,7 +17,9 @@ _MYSQL = (
     r"|allow(?:uservariables|publickeyretrieval|zerodatetime)\s?="
 )
 _ORACLE = r"\(\s?description\s?=|(?:data ?source)\s?=\s?[^;]{1,120}(?::1521|/[\w.]{2,40}(?:;|$))"
-_ASSIGNED = r"(?<![A-Za-z_])(?i:password|pwd)\s{0,2}=\s{0,2}(?P<value>'[^']{1,200}'|\\?\"[^\"]{1,200}\"|[^;\"'<>\r\n]{1,200})"
+#: Of a quoted text whose end is too far away the beginning counts.
+_QUOTED = r"'(?:[^']{1,200}'|[^']{200,200})|\\?\"(?:[^\"]{1,200}\"|[^\"]{200,200})"
+_ASSIGNED = rf"(?<![A-Za-z_])(?i:password|pwd)\s{{0,2}}=\s{{0,2}}(?P<value>{_QUOTED}|[^;\"'<>\r\n]{{1,200}})"
 _WORDS = ("password", "pwd")
 
 

@@ -6,6 +6,8 @@ from analysis.secrets.kinds import Certainty, Kind
 from analysis.secrets.surroundings import CLOSES, OPENS, QUOTE
 
 _FAMILY = "private key"
+_ARMOURED = (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY", r"-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
+_RSA = "RSA(?:KeyValue|Parameters)"
 
 KEYS = (
     Kind(
@@ -15,9 +17,15 @@ KEYS = (
         r"(?:\s|\\{1,4}[rn]|%0[AaDd]|&#1[03];|[A-Za-z0-9+/=:,-]){12}",
         ("-----begin",),
         certainty=Certainty.CERTAIN,
+        block=_ARMOURED,
     ),
     Kind(
-        "private key (PGP)", _FAMILY, r"-----BEGIN PGP PRIVATE KEY BLOCK-----", ("-----begin pgp",), certainty=Certainty.CERTAIN
+        "private key (PGP)",
+        _FAMILY,
+        r"-----BEGIN PGP PRIVATE KEY BLOCK-----",
+        ("-----begin pgp",),
+        certainty=Certainty.CERTAIN,
+        block=_ARMOURED,
     ),
     Kind(
         "private key (PuTTY)",
@@ -25,6 +33,7 @@ KEYS = (
         r"PuTTY-User-Key-File-\d: ?[a-z0-9-]{4,40}",
         ("putty-user-key-file-",),
         certainty=Certainty.CERTAIN,
+        block=(r"PuTTY-User-Key-File-\d", r"Private-(?:MAC|Hash): ?[0-9A-Fa-f]{1,128}"),
     ),
     Kind(
         "private key (age)",
@@ -40,6 +49,7 @@ KEYS = (
         ("<d>", "&lt;d&gt;", "u003cd\\u003e"),
         before=4,
         certainty=Certainty.CERTAIN,
+        block=(rf"{OPENS}{_RSA}", rf"{OPENS}/{_RSA}\s{{0,3}}{CLOSES}"),
     ),
     Kind(
         "private key (JSON Web Key)",
@@ -48,6 +58,7 @@ KEYS = (
         ('"d"', '"d\\', "&quot;d&quot;", "u0022d\\u0022"),
         before=8,
         certainty=Certainty.LIKELY,
+        block=(r"\{", r"\}"),
     ),
     Kind(
         "ASP.NET machine key",

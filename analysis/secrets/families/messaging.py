@@ -38,7 +38,7 @@ MESSAGING = (
     Kind(
         "Teams webhook",
         _FAMILY,
-        r"\.webhook\.office\.com/webhookb2/[A-Za-z0-9@-]{36,90}/IncomingWebhook/[0-9a-f]{32}",
+        r"\.webhook\.office\.com/webhookb2/[A-Za-z0-9@-]{36,90}/IncomingWebhook/[0-9a-f]{32}(?:/[A-Za-z0-9_-]{1,80}){0,2}",
         (".webhook.office.com/",),
         certainty=Certainty.CERTAIN,
     ),

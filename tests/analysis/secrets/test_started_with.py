@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from analysis.tables.exceptions import write_exceptions
 from analysis.tables.facts import build_summary
 from analysis.tables.methods import MethodRows
 from analysis.tables.secrets import write_secrets
+from analysis.tables.stacks import ThreadInsight, write_threads
 from tests.analysis.bundled_dumps import bundled_dump
 from tests.analysis.secrets.planted import MADE, Random
 
@@ -70,6 +72,16 @@ def test_messages_are_kept_without_their_secrets(dump: Dump, tmp_path: Path) -> 
     assert kept[1:] == ("", "plain")
     assert "[SQL Server connection string]" in kept[0] and kept[0].startswith("Login failed for") and kept[0].endswith("at 10:00")
     assert _CONNECTION.split("word=")[1].split(";")[0] not in kept[0]
+
+
+def test_names_of_threads_are_kept_without_their_secrets(dump: Dump, tmp_path: Path) -> None:
+    first, *others = dump.threads.threads
+    dump.__dict__["threads"] = replace(dump.threads, threads=(replace(first, name=f"worker {_TOKEN}"), *others))
+    nothing = [0] * (1 + len(others))
+    writer = IndexWriter(tmp_path, "test")
+    write_threads(writer, dump, ThreadInsight(nothing, nothing, nothing, [""] * len(nothing)))
+    writer.finish()
+    assert open_index(tmp_path).text("threads", "name")[0] == "worker [GitHub token]"
 
 
 def test_a_dump_without_that_part_of_the_stack_says_so(tmp_path: Path) -> None:
