@@ -36,10 +36,11 @@ PEOPLE = (
         before=64,
         generic=True,
     ),
+    # Groups of digits are taken as a whole: of many ways to part them none would match where one does not.
     Kind(
         "telephone number",
         PERSON,
-        r"(?<![\w+])\+[1-9]\d{0,2}(?:[ .-]?(?:\(\d{1,5}\)|\d{1,5})){2,6}(?![\w-])",
+        r"(?<![\w+])\+[1-9]\d{0,14}+(?!\d)(?:[ .-]?+(?:\(\d{1,5}\)|\d{1,15}+(?!\d))){0,6}(?![\w-])",
         shape=PHONE,
         before=1,
         check=_phone,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
 from analysis.secrets.families import ALL_KINDS
 from analysis.secrets.kinds import Certainty
 from analysis.secrets.mask import masked
-from analysis.secrets.scan import FAMILIES, find_in_text
+from analysis.secrets.scan import FAMILIES, Match, find_in_text, scan, without_overlaps
 from tests.analysis.secrets.planted import MADE, Random, planted
 
 _LONG, _SECONDS = 200_000, 20.0
@@ -80,6 +81,19 @@ def test_no_planted_secret_survives_in_a_masked_text() -> None:
     for before, after in zip(texts, masked(texts), strict=True):
         sure = [match for match in find_in_text(before) if match.certainty >= Certainty.LIKELY]
         assert all(before[match.start : match.end] not in after for match in sure)
+
+
+def test_numbers_and_matches_without_end_take_no_time() -> None:
+    """A telephone number that goes on behind its last digit, at as many places as are looked at; and thousands of matches."""
+    numbers = [f"+{'1' * length}{end}" for length in (12, 15, 40) for end in "a-"] * 3_000
+    units = np.frombuffer("".join(numbers).encode("utf-16-le"), np.uint16)
+    lengths = np.array([len(one) for one in numbers])
+    began = time.thread_time()
+    scan(units, np.cumsum(lengths) - lengths, lengths)
+    kind = ALL_KINDS[-1]
+    many = {Match(place, place + 1, kind, Certainty.LIKELY, place) for place in range(20_000)}
+    assert len(without_overlaps(many)) == len(many)
+    assert time.thread_time() - began < 5
 
 
 def test_no_text_takes_long() -> None:
