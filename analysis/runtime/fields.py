@@ -29,6 +29,8 @@ PRIMITIVE_SIZES = {
     "Boolean": 1, "Int8": 1, "UInt8": 1, "Char": 2, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Float": 4,
     "Int64": 8, "UInt64": 8, "Double": 8,
 }  # fmt: skip
+#: Elements of fields that hold no reference, and no struct.
+NUMBERS = frozenset({*PRIMITIVE_SIZES, "Pointer", "FunctionPointer", "NativeInt", "NativeUInt", "Unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,16 @@ class FieldReader:
             if info.is_array or not self._counts(info.ee_class)[1]:
                 return ()
         return tuple(field for field in self.own_fields(method_table) if field.is_static)
+
+    def number_statics(self, method_table: int) -> list[tuple[int, int]]:
+        """Offset and size of the static fields with numbers in them that the type itself declares and all threads share. The
+        runtime's own descriptors say it: types made at run time have no metadata. Raises AnalysisError for damage."""
+        info = self._types.info(method_table)
+        if info.is_array or not self._counts(info.ee_class)[1]:
+            return []
+        shared = (desc for desc in self._descriptions(info) if desc.flags & _STATIC and not desc.flags & _THREAD_LOCAL)
+        named = ((desc.offset, ELEMENT_NAMES.get(desc.element, "Unknown")) for desc in shared)
+        return [(offset, PRIMITIVE_SIZES.get(element, 8)) for offset, element in named if element in NUMBERS]
 
     def own_fields(self, method_table: int) -> tuple[Field, ...]:
         """Fields declared by the type itself, in the runtime's order: instance fields first."""

@@ -13,13 +13,12 @@ import numpy.typing as npt
 
 from analysis.errors import AnalysisError
 from analysis.limits import LIMITS
-from analysis.runtime.fields import PRIMITIVE_SIZES, Field, FieldReader
+from analysis.runtime.fields import NUMBERS, Field, FieldReader
 from analysis.runtime.loader import Module
 from analysis.runtime.type_columns import may_have_statics, read_method_tables
 from analysis.runtime.type_resolver import TypeResolver
 from analysis.runtime.types import TypeInfo, TypeSystem
 
-_NO_REFERENCE = {*PRIMITIVE_SIZES, "Pointer", "FunctionPointer", "NativeInt", "NativeUInt", "Unknown"}
 _HAS_STATICS, _INITIALISED = 2, 1
 _MAXIMUM_MAP_NODES = 1000
 _OPTIONAL_SLOTS, _SLOTS_IN_FRONT, _VIRTUALS_PER_CHUNK = 0x1F, 2, 8
@@ -64,7 +63,7 @@ class StaticFields:
         info = self._types.info(method_table)
         if info.is_array or info.collectible:
             return []
-        found = [f for f in self._fields.static_fields(method_table) if not f.is_thread_static and f.element not in _NO_REFERENCE]
+        found = [f for f in self._fields.static_fields(method_table) if not f.is_thread_static and f.element not in NUMBERS]
         base = self._base(info) if found else 0
         return [StaticField(method_table, field, base + field.offset) for field in found] if base else []
 
@@ -89,7 +88,7 @@ class StaticFields:
         info = self._types.info(method_table)
         if info.is_array or info.collectible:
             return []
-        return [f for f in self._fields.static_fields(method_table) if f.is_thread_static and f.element not in _NO_REFERENCE]
+        return [f for f in self._fields.static_fields(method_table) if f.is_thread_static and f.element not in NUMBERS]
 
     def _base(self, info: TypeInfo) -> int:
         """Where offsets of reference statics count from; 0 for a type whose statics were never made."""

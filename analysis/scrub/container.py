@@ -14,7 +14,6 @@ from analysis.scrub.intervals import Intervals, intervals
 from analysis.scrub.paths import kept_from
 
 _HEADER_BYTES = 64
-_NOTE_HEADER_BYTES = 12
 #: elf_prstatus: signal and thread ids are kept, then the registers as words, of which only pointers are.
 _SIGNAL, _THREAD_IDS, _REGISTERS, _REGISTERS_END = (12, 14), (32, 48), 112, 328
 #: Selectors and flags of the processor among the registers; the number of a system call is not one of them.

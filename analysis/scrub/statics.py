@@ -10,34 +10,43 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.dump import Dump
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, Unsupported
 from analysis.memory.reader import Memory
-from analysis.runtime.fields import PRIMITIVE_SIZES
 from analysis.runtime.statics import StaticFields
 from analysis.scrub.intervals import Intervals, intervals
 
-_NUMBERS = frozenset({*PRIMITIVE_SIZES, "Pointer", "FunctionPointer", "NativeInt", "NativeUInt", "Unknown"})
 _WORD_BYTES = 8
 _TAGS = np.uint64(3)
 
 
 def number_statics(dump: Dump, walked_types: list[int], loader_heaps: Intervals) -> Intervals:
-    """Addresses of all static fields with numbers in them."""
+    """Addresses of all static fields with numbers in them. Raises Unsupported where the loader's heaps are there to be copied and
+    hold a type whose fields cannot be told."""
     found: list[tuple[int, int]] = []
     statics = StaticFields(dump.runtime.types, dump.fields)
     others = np.unique(np.concatenate([np.array(walked_types, np.uint64), _types_in(dump, loader_heaps)]))
+    registered = set(statics.loaded_types(walked_types).tolist())
     for method_table in statics.types_with_statics(others):
         try:
             base = statics.base_of_numbers(method_table)
-            fields = dump.fields.static_fields(method_table) if base else ()
-        except AnalysisError:
+            fields = dump.fields.number_statics(method_table) if base else []
+        except AnalysisError as error:
+            if len(loader_heaps) and (method_table in registered or _is_of_a_module(dump, method_table)):
+                raise Unsupported(
+                    "static fields of a type cannot be told from what is round them, so no scrubbed copy can be made",
+                    where=f"method table {method_table:#x}: {error.what}",
+                ) from error
             continue
-        found += [
-            (base + field.offset, base + field.offset + field.size)
-            for field in fields
-            if not field.is_thread_static and field.element in _NUMBERS
-        ]
+        found += [(base + offset, base + offset + size) for offset, size in fields]
     return intervals(found)
+
+
+def _is_of_a_module(dump: Dump, method_table: int) -> bool:
+    """Other structures that point at themselves look like method tables; no module has them."""
+    try:
+        return dump.runtime.types.info(method_table).module is not None
+    except AnalysisError:
+        return False
 
 
 def _types_in(dump: Dump, blocks: Intervals) -> npt.NDArray[np.uint64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,14 @@ import pytest
 from analysis.__main__ import main
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
+from analysis.memory.elf_core import NOTE_FILES
 from analysis.reference_facts import reference_facts
+from analysis.runtime.statics import StaticFields
 from analysis.scrub import copying
+from analysis.scrub.intervals import total
 from analysis.scrub.ledger import UNCLAIMED
+from analysis.scrub.loader_heaps import loader_heaps
+from analysis.scrub.statics import number_statics
 from tests.analysis.bundled_dumps import bundled_dump
 from tests.analysis.scrubbed import Copy, differences, make_copy, refill, told_payload, without
 from tests.goals import Goals
@@ -127,6 +133,45 @@ def test_a_heap_with_damage_is_refused(tmp_path: Path) -> None:
     _, _, offset = dump.core.memory.segments.between(address, address + 8)[0]
     whole[offset : offset + 8] = 0xFF
     _refused(whole.tobytes(), tmp_path, "hold no understood objects")
+
+
+def test_a_mapped_file_without_end_is_refused(tmp_path: Path) -> None:
+    """Nearly every word would pass for a pointer into it."""
+    whole = np.fromfile(bundled_dump("zoo-mini-net10"), np.uint8)
+    (note,) = (note for note in Dump(bundled_dump("zoo-mini-net10")).core.notes if note.kind == NOTE_FILES)
+    struct.pack_into("<2Q", whole, note.body + 16, 0x1000, 1 << 61)
+    _refused(whole.tobytes(), tmp_path, "bytes of addresses")
+
+
+def test_static_numbers_are_known_without_metadata() -> None:
+    """Types made at run time have none."""
+    found = []
+    for gone in (False, True):
+        dump = Dump(bundled_dump("zoo-net10"))
+        for module in dump.runtime.modules if gone else ():
+            module.__dict__["metadata"] = None
+        heaps = loader_heaps(dump.runtime.target, [module.address for module in dump.runtime.modules])
+        found.append(number_statics(dump, [], heaps.blocks))
+    assert total(found[0]) > 200
+    assert np.array_equal(*found)
+
+
+def test_a_dump_whose_static_fields_cannot_be_told_is_refused(tmp_path: Path) -> None:
+    """The descriptors of one type's fields lie nowhere: its numbers could not be told from what is kept."""
+    dump = Dump(bundled_dump("zoo-net10"))
+    walked, target = dump.walk(), dump.runtime.target
+    assert walked is not None
+    statics, instances = StaticFields(dump.runtime.types, dump.fields), set(walked.types.method_tables)
+    # One without instances: fields of the others are looked at on the heap as well.
+    method_table = next(
+        one for one in statics.types_with_statics()
+        if one not in instances and statics.base_of_numbers(one) and dump.fields.number_statics(one)
+    )  # fmt: skip
+    list_at = dump.runtime.types.info(method_table).ee_class + target.layout.offset("EEClass", "FieldDescList")
+    _, _, offset = dump.core.memory.segments.between(list_at, list_at + 8)[0]
+    whole = np.fromfile(bundled_dump("zoo-net10"), np.uint8)
+    whole[offset : offset + 8] = 0x11
+    _refused(whole.tobytes(), tmp_path, "static fields")
 
 
 def test_what_is_no_dump_is_refused(tmp_path: Path) -> None:
