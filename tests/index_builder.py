@@ -76,6 +76,7 @@ class IndexSpec:
     command_line: str = "/srv/secret-place/shop --token abc"
     #: Environment variables with a secret; none: the scan found nothing at all.
     variables: Sequence[str] = (SECRET_VARIABLE,)
+    secrets_left_out: int = 0
 
 
 def small_index(directory: Path, spec: IndexSpec | None = None) -> Path:
@@ -289,7 +290,7 @@ def _write_graph(writer: IndexWriter, spec: IndexSpec, objects: dict[str, npt.ND
 
 def _write_secrets(writer: IndexWriter, spec: IndexSpec, objects: int) -> None:
     if spec.variables:
-        write_secrets(writer, spec.variables, objects, len(spec.types))
+        write_secrets(writer, spec.variables, objects, len(spec.types), spec.secrets_left_out)
     else:
         write_no_secrets(writer)
 

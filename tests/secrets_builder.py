@@ -15,7 +15,7 @@ _OTHER_KIND = "e-mail address"
 _MOST_OBJECTS = 300
 
 
-def write_secrets(writer: IndexWriter, variables: Sequence[str], objects: int, types: int) -> None:
+def write_secrets(writer: IndexWriter, variables: Sequence[str], objects: int, types: int, left_out: int = 0) -> None:
     """One secret in each variable and on the command line, and an address in each of the first ``objects`` objects."""
     rows = min(objects, _MOST_OBJECTS)
     outside = len(variables) + 1
@@ -42,7 +42,7 @@ def write_secrets(writer: IndexWriter, variables: Sequence[str], objects: int, t
             for name, family, sure, texts, live in kinds if texts
         ],
         "texts": outside, "personal_texts": rows, "known_kinds": 86, "places_left_out": 0, "arrays_left_out": 0,
-        "rows_left_out": 0, "problem": None if rows else "There is no heap in this dump.",
+        "rows_left_out": left_out, "problem": None if rows else "There is no heap in this dump.",
     })  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from analysis.index.schema import GENERATIONS
 from analysis.index.store import Index
 from explorer.pages.generations import BY_NAME
 from explorer.pages.names import visible
+from explorer.pages.numbers import grouped
 from explorer.pages.references import Piece, References
 from explorer.pages.tables import Link, structure
 
@@ -25,6 +26,7 @@ _MOST_GROUPED = 20_000
 _MOST_IN_PATH = 60
 #: Of an object deep in a chain no more dominators are looked for on its path.
 _MOST_DOMINATORS = 2_000
+_MOST_HOLDERS = 3
 
 REFERENCE_COLUMNS = (
     structure("field", "Field", "code", sortable=False),
@@ -77,6 +79,21 @@ def slot_name(index: Index, kind: int, offset: int) -> str:
     if place >= last or int(index.column("reference_slots", "offset")[place]) != offset:
         return ""
     return visible(str(index.text("reference_slots", "name")[place]), 200)
+
+
+def held_by(index: Index, references: References, table: str, key: str, row: int) -> str:
+    """Fields that hold what has number ``row`` in the column ``key`` of a table of holders, with how often; the first few."""
+    # Holders are written down in the order of what they hold.
+    first, last = np.searchsorted(index.column(table, key), [row, row + 1]).tolist()
+    found = [_holder(index, references, table, place) for place in range(first, min(last, first + _MOST_HOLDERS))]
+    more = last - first - _MOST_HOLDERS
+    return ", ".join([*found, f"{more} more"] if more > 0 else found)
+
+
+def _holder(index: Index, references: References, table: str, place: int) -> str:
+    kind, offset, count = (int(index.column(table, name)[place]) for name in ("source_type", "offset", "references"))
+    field = slot_name(index, kind, offset)
+    return f"{references.type(kind).text}{f'.{field}' if field else ''} ({grouped(count)})"
 
 
 class Objects:

@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from analysis.index.retention import NOT_LIVE
 from analysis.index.schema import DataClass
 from analysis.index.secrets import ARGUMENTS, CERTAINTIES, PERSON, SECRET_PLACES, VARIABLE
 from analysis.index.store import Index
 from explorer.pages.names import visible
 from explorer.pages.numbers import grouped, readable_bytes
-from explorer.pages.objects import Objects, slot_name
+from explorer.pages.objects import Objects, held_by
 from explorer.pages.references import References
 from explorer.pages.tables import Column, Link, Query
 
-_MOST_HOLDERS = 3
 _D2 = DataClass.D2_CONTEXT
 
 KIND_COLUMNS = (
@@ -55,6 +52,12 @@ class SecretHints:
         kinds = self.facts["kinds"]
         known = number.isascii() and number.isdecimal() and len(number) < 4 and int(number) < len(kinds)
         return str(kinds[int(number)]["name"]) if known else ""
+
+    def left_out(self, kind: str, listed: int) -> str:
+        """Words behind the number of places listed of a kind, or of all ("")."""
+        of_kind = next((int(one["texts"]) - listed for one in self.facts["kinds"] if one["name"] == kind), 0)
+        more = of_kind if kind else int(self.facts["rows_left_out"])
+        return f", {grouped(more)} more are not listed" if more else ""
 
     @property
     def title(self) -> str:
@@ -121,15 +124,15 @@ class SecretRows:
             name: int(self._index.column("secrets", name)[row])
             for name in ("certainty", "place", "object", "count", "copies", "live_copies")
         }
-        on_heap = number["object"] != NOT_LIVE
+        on_heap, of_object = number["object"] != NOT_LIVE, number["object"]
         return {
             "kind": visible(str(self._index.text("secrets", "kind")[row]), 80),
             "certainty": CERTAINTIES[number["certainty"]],
-            "place": self._place(row, number["place"], number["object"]),
+            "place": self._place(row, number["place"], of_object),
             "count": number["count"],
             "copies": number["copies"] if on_heap else None,
             "live_copies": number["live_copies"] if on_heap else None,
-            "held_by": self._held_by(number["object"]) if on_heap else "",
+            "held_by": held_by(self._index, self._references, "secret_holders", "object", of_object) if on_heap else "",
         }
 
     def _place(self, row: int, place: int, of_object: int) -> Link | str:
@@ -138,15 +141,3 @@ class SecretRows:
         if place == ARGUMENTS:
             return SECRET_PLACES[place]
         return Link(SECRET_PLACES[place], self._objects.link(of_object).url)
-
-    def _held_by(self, of_object: int) -> str:
-        # Holders are written down in the order of the objects.
-        first, last = np.searchsorted(self._index.column("secret_holders", "object"), [of_object, of_object + 1]).tolist()
-        found = [self._holder(place) for place in range(first, min(last, first + _MOST_HOLDERS))]
-        more = last - first - _MOST_HOLDERS
-        return ", ".join([*found, f"{more} more"] if more > 0 else found)
-
-    def _holder(self, place: int) -> str:
-        kind, offset = (int(self._index.column("secret_holders", name)[place]) for name in ("source_type", "offset"))
-        field = slot_name(self._index, kind, offset)
-        return f"{self._references.type(kind).text}{f'.{field}' if field else ''}"

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from analysis.index.store import Index
 from explorer import charts
 from explorer.pages.numbers import grouped, readable_bytes
-from explorer.pages.objects import Objects, slot_name
+from explorer.pages.objects import Objects, held_by
 from explorer.pages.references import References
 from explorer.pages.tables import Link, structure
-
-_MOST_HOLDERS = 3
 
 DUPLICATE_COLUMNS = (
     structure("object", "First copy", "text", sortable=False),
@@ -47,21 +43,8 @@ class DuplicateRows:
             for name in ("characters", "size", "count", "wasted", "object")
         }
         url = self._objects.link(column.pop("object")).url
-        return {"object": Link(f"string of {grouped(column['characters'])}", url), **column, "held_by": self._held_by(row)}
-
-    def _held_by(self, row: int) -> str:
-        groups = self._index.column("string_holders", "group")
-        first, last = np.searchsorted(groups, [row, row + 1]).tolist()
-        found = [self._holder(place) for place in range(first, min(last, first + _MOST_HOLDERS))]
-        return ", ".join([*found, f"{last - first - _MOST_HOLDERS} more"] if last - first > _MOST_HOLDERS else found)
-
-    def _holder(self, place: int) -> str:
-        kind, offset, count = (
-            int(self._index.column("string_holders", name)[place]) for name in ("source_type", "offset", "references")
-        )
-        field = slot_name(self._index, kind, offset)
-        name = self._references.type(kind).text
-        return f"{name}{f'.{field}' if field else ''} ({grouped(count)})"
+        holders = held_by(self._index, self._references, "string_holders", "group", row)
+        return {"object": Link(f"string of {grouped(column['characters'])}", url), **column, "held_by": holders}
 
 
 def found_rows(objects: Objects, rows: Sequence[int], lengths: Sequence[int]) -> list[Mapping[str, Any]]:

@@ -298,7 +298,7 @@ def _secrets(
     rows = secret_rows.SecretRows(page.index, page.references, objects, chosen)
     first = Query(query.parameters, "", False, 1, MOST_ROWS if chosen else DEFAULT_PAGE_SIZE)
     places = Table("secrets", "Where they are", secret_rows.PLACE_COLUMNS, first, rows, noun="texts",
-                   highest=page.index.highest)  # fmt: skip
+                   footnote=hints.left_out(chosen, rows.total), highest=page.index.highest)  # fmt: skip
     return hints, {"secret_kinds": by_kind, "secret_places": places}
 
 

@@ -60,6 +60,13 @@ def test_the_page_of_strings_tells_kinds_places_and_holders(dump: Dump, as_bob: 
     assert broken_links(as_bob, [address(dump, "dump-strings")]) == []
 
 
+def test_the_table_says_how_many_are_not_listed(team: Team, alice: User, as_bob: Client) -> None:
+    spec = IndexSpec(graph=GraphSpec(), secrets_left_out=234)
+    many = analysed_dump(team, alice, "many.dmp", build=lambda directory: small_index(directory, spec))
+    assert "texts, 234 more are not listed" in body_of(as_bob, address(many, "dump-strings"))
+    assert "more are not listed" not in body_of(as_bob, address(many, "dump-strings"), secret="0")
+
+
 def test_a_viewer_learns_nothing_not_even_that_there_are_any(dump: Dump, as_carol: Client) -> None:
     for name, question in product(_PAGES, _QUESTIONS):
         body = body_of(as_carol, address(dump, name), **question)
