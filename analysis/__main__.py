@@ -10,6 +10,7 @@
     python -m analysis values DUMP ADDRESS --out F   what one object holds, as JSON in F
     python -m analysis registers DUMP THREAD --out F   registers of the operating system's thread, as JSON in F
     python -m analysis memory DUMP ADDRESS LENGTH --out F   raw memory, as JSON with hexadecimal digits in F
+    python -m analysis search DUMP INDEX TEXT --out F   strings that contain the text in the file TEXT, as JSON in F
     python -m analysis scrub DUMP --out F --certificate F   a copy without values, and what it still holds as JSON
     python -m analysis warm                  compile the kernels ahead
     python -m analysis walls --other FILE    try from inside what a captured reader would; a JSON line for each attempt

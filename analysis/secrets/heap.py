@@ -15,8 +15,6 @@ from analysis.kernels.walk import FIRST, STOP, WORD
 from analysis.limits import LIMITS
 
 _WORD_BYTES = 8
-#: Bytes of a string's length, and of an array's type and length before its first element.
-_LENGTH_BYTES = 4
 #: Arrays with fewer elements hold nothing worth a look.
 _SHORTEST = 8
 _ARRAYS = ((CHARACTERS, "System.Char[]", 2), (BYTES, "System.Byte[]", 1))
@@ -42,7 +40,7 @@ class Texts:
 
 def texts_of_strings(dump: Dump, walked: HeapWalk, strings: Strings) -> Texts:
     """Each text of the heap's strings once."""
-    offset = dump.runtime.target.layout.offset("String", "m_StringLength") + _LENGTH_BYTES
+    offset = dump.runtime.target.layout.offset("String", "m_FirstChar")
     rows = strings.rows[strings.firsts]
     begins, ends = _spans(walked, rows)
     begins += offset
