@@ -13,14 +13,17 @@ from explorer.models.team import Team
 class SearchedName(models.Model):
     """A text that stands in at least one dump of a team, kept once. It says nothing of who may read it: postings do.
 
-    ``words`` are what it is found by (``explorer.services.search_words``); an index over them is made by the migration:
-    FTS5 on SQLite, GIN on PostgreSQL.
+    ``words`` are what it is found by, each behind the scope of the name (``explorer.services.search_words``), so that who
+    looks for a word passes by what other teams have and what is above their sight; an index over them is made by the
+    migration: FTS5 on SQLite, GIN on PostgreSQL.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
     digest = models.CharField(max_length=32)
     text = models.TextField()
     words = models.TextField()
+    #: The lowest class of the postings that name it.
+    data_class = models.PositiveSmallIntegerField()
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["team", "digest"], name="one_searched_name_per_text")]

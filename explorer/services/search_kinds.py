@@ -55,6 +55,8 @@ KINDS = (
 )
 BY_NUMBER = {kind.number: kind for kind in KINDS}
 BY_SLUG = {kind.slug: kind for kind in KINDS}
+#: The classes that names have, the lowest first.
+CLASSES = sorted({kind.data_class for kind in KINDS})
 
 
 def names_in(kind: Kind, index: Index) -> Iterator[Placed]:

@@ -1,7 +1,8 @@
 """Names of dumps made searchable: written when an analysis is published, replaced and removed with it.
 
-A text is kept once per team; postings say which dumps hold it, under the data class of its kind. A text that no posting of
-the team names any more is deleted in the same transaction, so that nothing of a dump stays behind.
+A text is kept once per team, under the lowest class of its postings; these say which dumps hold it, under the data class of
+its kind. A text that no posting of the team names any more is deleted in the same transaction, so that nothing of a dump stays
+behind.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from explorer.models import Analysis, Dump, Finding, SearchedName, SearchPosting
 from explorer.pages.names import LONGEST_NAME, visible
 from explorer.pages.opened import opened
 from explorer.services.findings import findings_of
-from explorer.services.search_kinds import KINDS, Kind, names_in
-from explorer.services.search_words import words_of
+from explorer.services.search_kinds import CLASSES, KINDS, Kind, names_in
+from explorer.services.search_words import in_scope, scope_of, words_of
 
 log = structlog.get_logger()
 #: Raised when other names are kept or words are cut differently: every dump is then read again.
@@ -68,15 +69,16 @@ def names_found(index: Index, findings: Iterable[Finding]) -> list[FoundNames]:
 
 def replace_postings(dump: Dump, found: list[FoundNames], analysis: Analysis) -> None:
     """The search finds of a dump what its newest result holds."""
-    texts = {text for each in found for text in each.places}
-    words = {text: words_of(text) for text in texts - _known(dump.team_id, texts).keys()}  # before the write lock is taken
+    classes = {text: each.kind.data_class for each in _highest_first(found) for text in each.places}
+    new = classes.keys() - _known(dump.team_id, classes).keys()
+    words = {text: words_of(text) for text in new}  # before the write lock is taken
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=dump.team_id)
         before = _named_by(SearchPosting.objects.filter(dump=dump).values_list("names", flat=True))
-        ids = _ids_of(dump.team_id, texts, words)
+        ids = _ids_of(dump.team_id, classes, words)
         SearchPosting.objects.filter(dump=dump).delete()
         SearchPosting.objects.bulk_create([_posting(dump, each, ids) for each in found if each.places])
-        _delete_unused(dump.team_id, before)
+        _settle(dump.team_id, before)
         Analysis.objects.filter(pk=analysis.pk).update(search_version=SEARCH_VERSION)
 
 
@@ -86,7 +88,7 @@ def forget(dump: Dump) -> None:
         Team.objects.select_for_update().get(pk=dump.team_id)
         before = _named_by(SearchPosting.objects.filter(dump=dump).values_list("names", flat=True))
         SearchPosting.objects.filter(dump=dump).delete()
-        _delete_unused(dump.team_id, before)
+        _settle(dump.team_id, before)
 
 
 def catch_up(most: int = _CAUGHT_UP_AT_ONCE) -> int:
@@ -111,7 +113,7 @@ def sweep() -> int:
         with transaction.atomic():
             Team.objects.select_for_update().get(pk=team_id)
             kept = np.fromiter(SearchedName.objects.filter(team_id=team_id).values_list("pk", flat=True), np.uint32)
-            deleted += _delete_unused(team_id, np.sort(kept))
+            deleted += _settle(team_id, np.sort(kept))
     return deleted
 
 
@@ -151,26 +153,45 @@ def _digest(text: str) -> str:
     return blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def _known(team_id: UUID, texts: Iterable[str]) -> dict[str, int]:
-    """Ids of those texts that the team has already."""
+def _highest_first(found: list[FoundNames]) -> list[FoundNames]:
+    return sorted(found, key=lambda each: each.kind.data_class, reverse=True)
+
+
+def _known(team_id: UUID, texts: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Id and class of those texts that the team has already."""
     digests = {_digest(text): text for text in texts}
-    known: dict[str, int] = {}
+    known: dict[str, tuple[int, int]] = {}
     for batch in _batches([*digests]):
-        rows = SearchedName.objects.filter(team_id=team_id, digest__in=batch).values_list("digest", "pk")
-        known.update((digests[digest], pk) for digest, pk in rows)
+        rows = SearchedName.objects.filter(team_id=team_id, digest__in=batch).values_list("digest", "pk", "data_class")
+        known.update((digests[digest], (pk, data_class)) for digest, pk, data_class in rows)
     return known
 
 
-def _ids_of(team_id: UUID, texts: set[str], words: dict[str, str]) -> dict[str, int]:
-    """Ids of all texts; those that are new are written down."""
-    ids = _known(team_id, texts)
+def _ids_of(team_id: UUID, classes: dict[str, DataClass], words: dict[str, str]) -> dict[str, int]:
+    """Ids of all texts, by text with the class it has here; those that are new are written down, those known under a higher
+    class come under this one."""
+    known = _known(team_id, classes)
     new = [
-        SearchedName(team_id=team_id, digest=_digest(text), text=text, words=words.get(text) or words_of(text))
-        for text in texts - ids.keys()
-    ]
+        SearchedName(
+            team_id=team_id, digest=_digest(text), text=text, data_class=int(classes[text]),
+            words=in_scope(words.get(text) or words_of(text), scope_of(team_id, classes[text])),
+        )
+        for text in classes.keys() - known.keys()
+    ]  # fmt: skip
     SearchedName.objects.bulk_create(new, batch_size=_BATCH)
-    ids.update((row.text, row.pk) for row in new)
-    return ids
+    for each in CLASSES:
+        _put_under(each, [pk for text, (pk, data_class) in known.items() if classes[text] == each < data_class])
+    return {text: pk for text, (pk, _) in known.items()} | {row.text: row.pk for row in new}
+
+
+def _put_under(data_class: DataClass, ids: Sequence[int]) -> None:
+    """From now on these names are found by those only who see this class."""
+    for batch in _batches(ids):
+        rows = [*SearchedName.objects.filter(pk__in=batch).exclude(data_class=data_class)]
+        for row in rows:
+            row.data_class = int(data_class)
+            row.words = in_scope(words_of(row.text), scope_of(row.team_id, data_class))
+        SearchedName.objects.bulk_update(rows, ["data_class", "words"])
 
 
 def _named_by(postings: Iterable[bytes | memoryview]) -> Ids:
@@ -178,16 +199,28 @@ def _named_by(postings: Iterable[bytes | memoryview]) -> Ids:
     return np.unique(np.concatenate(arrays)) if arrays else np.zeros(0, np.uint32)
 
 
-def _delete_unused(team_id: UUID, candidates: Ids) -> int:
-    """Delete those of these names that no posting of the team holds. ``candidates`` ascend. How many went."""
-    postings = SearchPosting.objects.filter(dump__team_id=team_id).values_list("names", flat=True)
-    for content in postings.iterator(chunk_size=50):
-        if not len(candidates):
-            return 0
-        candidates = np.setdiff1d(candidates, ids_in(content), assume_unique=True)
+def _settle(team_id: UUID, candidates: Ids) -> int:
+    """Delete those of these names that no posting of the team holds, how many; the others come under the lowest class of
+    those that do. ``candidates`` ascend."""
+    for data_class in CLASSES:
+        unnamed = _unnamed(team_id, data_class, candidates)
+        if data_class > CLASSES[0]:  # under the lowest they are since a posting of it was written
+            _put_under(data_class, np.setdiff1d(candidates, unnamed, assume_unique=True).tolist())
+        candidates = unnamed
     for batch in _batches(candidates.tolist()):
         SearchedName.objects.filter(pk__in=batch).delete()
     return len(candidates)
+
+
+def _unnamed(team_id: UUID, data_class: DataClass, candidates: Ids) -> Ids:
+    """Those of these names that no posting of the team under this class holds."""
+    if len(candidates):
+        postings = SearchPosting.objects.filter(dump__team_id=team_id, data_class=data_class).values_list("names", flat=True)
+        for content in postings.iterator(chunk_size=50):
+            candidates = np.setdiff1d(candidates, ids_in(content), assume_unique=True)
+            if not len(candidates):
+                break
+    return candidates
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

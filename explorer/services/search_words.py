@@ -2,16 +2,30 @@
 
 ``OrderRepository`` gives ``orderrepository`` and ``repository``, so that it is found by the beginning of either. What is
 searched for is cut into words in the same way, and every word must begin one of the name's.
+
+The index keeps each word behind a scope, the team and the class of the name: a search looks in the scopes of its person only.
 """
 
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 _WORD = re.compile(r"[^\W_]+")
 #: Where a part of a word begins: a capital behind a small letter, the last of several capitals, a digit behind a letter.
 _PART = re.compile(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=\d)")
 _LONGEST_WORD, _MOST_WORDS, _MOST_ASKED = 60, 200, 12
+
+
+def scope_of(team_id: UUID, data_class: int) -> str:
+    """What stands before each word of the names of a team under a class: always nine characters. Two teams may share one,
+    which tells neither of the other's names: postings decide."""
+    return f"{team_id.hex[:8]}{int(data_class)}"
+
+
+def in_scope(words: str, scope: str) -> str:
+    """Words of a name as the index keeps them."""
+    return " ".join(scope + word for word in words.split())
 
 
 def words_of(name: str) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from analysis.index import DataClass
 from explorer.models import Analysis, Dump, SearchedName, SearchPosting, Team, User
 from explorer.permissions import highest_class
 from explorer.queries import dumps_visible_to, with_context
-from explorer.services import search_rows
+from explorer.services import search, search_rows
 from explorer.services.audit import by_the_server
 from explorer.services.removal import purge
 from explorer.services.search import find, hits, suggestions
 from explorer.services.search_kinds import BY_SLUG, KINDS
-from explorer.services.search_words import asked_words, words_of
+from explorer.services.search_words import asked_words, scope_of, words_of
 from explorer.viewers import subject_of, viewer_of
 from tests.explorer.searchable import dump_with_names, searchable_dump
 from tests.goals import Goals
@@ -56,6 +59,7 @@ def texts_of(user: User, text: str) -> set[str]:
         ("ﬁnd", "Shop.ﬁnd"),
         ("İstanbul", "Shop.İstanbul"),
         ("заказ", "Магазин.Заказ"),
+        ("\u19b0x", "Shop.\u19b0x"),
     ],
 )
 def test_names_are_found_by_the_beginnings_of_their_words(asked: str, name: str, team: Team, bob: User) -> None:
@@ -146,6 +150,62 @@ def test_a_viewer_cannot_bisect_what_only_context_holds(dumps: dict[str, Dump], 
     goals.count("Search: tries of a viewer to find what is context that told nothing", len(tries) - len(told), len(tries))
     assert told == []
     assert answers_to(User.objects.get(username="bob"), "4711") != answers_to(carol, "4711")
+
+
+def work_for(user: User, text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[int], int]:
+    """What a search costs that finds nothing: how many queries, how much of each posting it looks at, names it is given."""
+    read: list[int] = []
+    given: list[int] = []
+
+    def hits_in(held: Any, is_hit: Any) -> Any:
+        read.append(int(np.searchsorted(held, len(is_hit))))
+        return hits_of(held, is_hit)
+
+    def names_with(*asked: Any) -> Any:
+        names = names_of(*asked)
+        given.append(len(names))
+        return names
+
+    hits_of, names_of = search._hits_in, search._names_with
+    with monkeypatch.context() as patched, CaptureQueriesContext(connection) as queries:
+        patched.setattr(search, "_hits_in", hits_in)
+        patched.setattr(search, "_names_with", names_with)
+        assert not find(user, dumps_visible_to(user), text).by_dump
+    return len(queries), read, sum(given)
+
+
+@pytest.mark.parametrize(("word", "given"), [("alpha", 0), ("beta", 0), ("gamma", 1)])
+def test_the_work_of_a_search_does_not_tell_of_names_out_of_sight(
+    word: str, given: int, dumps: dict[str, Dump], team: Team, bob: User, mallory: User, carol: User, monkeypatch
+) -> None:
+    """Of another team's, of context, and of those of a dump narrowed to others."""
+    dump_with_names(dumps["others"].team, mallory, "others too", {"type": ["Alpha.Order"]})
+    dump_with_names(team, bob, "own too", {"message": ["beta"]})
+    narrowed = dump_with_names(team, bob, "narrowed too", {"type": ["Gamma.Order"]})
+    narrowed.only_people.set([bob])
+    assert SearchedName.objects.filter(words__contains=word).count() == 1
+    *work, names = work_for(carol, word, monkeypatch)
+    assert work == [*work_for(carol, "nothing", monkeypatch)][:2] and work[1] == [1] * len(STRUCTURE)
+    assert names == given
+
+
+def test_a_name_is_found_under_the_lowest_class_of_what_holds_it(team: Team, bob: User, carol: User) -> None:
+    def scope() -> tuple[int, bool]:
+        name = SearchedName.objects.get()
+        return name.data_class, name.words.startswith(scope_of(team.pk, name.data_class))
+
+    context = dump_with_names(team, bob, "context", {"message": ["Some.Name"]})
+    assert scope() == (2, True) and counts_of(carol, "some") == {}
+    structure = dump_with_names(team, bob, "structure", {"type": ["Some.Name"], "message": ["Some.Name"]})
+    assert scope() == (1, True) and counts_of(carol, "some") == {"structure": {"type": 1}}
+    assert counts_of(bob, "some") == {"structure": {"type": 1, "message": 1}, "context": {"message": 1}}
+    message = [search_rows.FoundNames(BY_SLUG["message"], {"Some.Name": 0}, 0)]
+    search_rows.replace_postings(structure, message, structure.analysis)
+    assert scope() == (2, True) and counts_of(carol, "some") == {}
+    assert counts_of(bob, "some") == {"structure": {"message": 1}, "context": {"message": 1}}
+    for dump in (structure, context):
+        search_rows.forget(dump)
+    assert not SearchedName.objects.exists()
 
 
 def answers_to(user: User, text: str) -> tuple[Any, ...]:
