@@ -28,6 +28,7 @@ _ACTS: dict[str, Callable[[Viewer, Subject], bool]] = {
     "view": permissions.can_view,
     "comment": permissions.can_comment,
     "tag": permissions.can_tag,
+    "save_query": permissions.can_save_query,
     "analyse": permissions.can_analyse,
     "see_masked": permissions.can_see_masked_values,
     "reveal_values": permissions.can_reveal_values,

@@ -244,6 +244,12 @@ def can_delete_symbols(viewer: Viewer, team_id: UUID, uploaded_by_id: int | None
     return role == Role.LEAD or (role in _MEMBERS_WITH_CONTEXT and uploaded_by_id == viewer.user_id)
 
 
+def can_save_query(viewer: Viewer, subject: Subject) -> bool:
+    """Keep a query with the team of a dump, and read those that others share there: all members, and nobody to whom the team
+    opened its archive. A query may hold a value that somebody looked for."""
+    return _person_is(viewer, subject, tuple(Role))
+
+
 def can_delete_query(viewer: Viewer, team_id: UUID, owner_id: int) -> bool:
     """Leads, and everybody's own."""
     role = viewer.roles.get(team_id)

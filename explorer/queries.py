@@ -148,7 +148,8 @@ def symbols_of(team: Team) -> QuerySet[SymbolFile]:
 
 
 def queries_visible_to(user: AnyUser, team_id: UUID) -> QuerySet[SavedQuery]:
-    """Saved queries of a team: a person's own, and those that others share."""
-    if not user.is_authenticated:
+    """Saved queries of a team of a person's: their own, and those that others share; an open archive shows none."""
+    viewer = viewer_of(user)
+    if viewer.program or team_id not in viewer.roles:
         return SavedQuery.objects.none()
-    return SavedQuery.objects.select_related("owner").filter(Q(owner_id=user.pk) | Q(shared=True), team_id=team_id)
+    return SavedQuery.objects.select_related("owner").filter(Q(owner_id=viewer.user_id) | Q(shared=True), team_id=team_id)

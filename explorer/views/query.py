@@ -23,7 +23,7 @@ from explorer.pages.query_help import EXAMPLES
 from explorer.pages.sql_table import result_table
 from explorer.queries import queries_visible_to
 from explorer.services.sql import SqlRefused, ask
-from explorer.viewers import viewer_of
+from explorer.viewers import subject_of, viewer_of
 from explorer.views.dump_page import DumpPage, with_index
 
 LONGEST_QUERY = 20_000
@@ -62,8 +62,12 @@ def query(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
     return render(request, "query/query.html", {
         "page": page, "frame": page.frame, "text": text, "examples": EXAMPLES, "longest": LONGEST_QUERY,
         "tables": described_tables(page.highest), "commands": commands.COMMANDS, "saved": _saved(request, page.dump),
-        "save_url": page.frame.url("dump-query-save"), **context,
+        "save_url": page.frame.url("dump-query-save") if _may_save(request, page.dump) else "", **context,
     })  # fmt: skip
+
+
+def _may_save(request: HttpRequest, dump: Dump) -> bool:
+    return permissions.can_save_query(viewer_of(request.user), subject_of(dump))
 
 
 def _session(page: DumpPage, most: int) -> commands.Session:
@@ -94,7 +98,7 @@ def _saved(request: HttpRequest, dump: Dump) -> list[dict[str, Any]]:
 @require_POST
 def save(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     """Keep a query under a name; the same name again replaces it."""
-    dump = dump_for(request, dump_id)
+    dump = dump_for(request, dump_id, "save_query")
     text = request.POST.get("q", "")[:LONGEST_QUERY].replace("\r\n", "\n").replace("\x00", "").strip()
     name = request.POST.get("name", "").replace("\x00", "").strip()[:_LONGEST_NAME]
     back = f"{reverse('dump-query', args=[dump.pk])}?{urlencode({'q': text})}"

@@ -402,8 +402,8 @@ def expected_in(state: str, pattern: URLPattern, who: str, method: str) -> objec
     if state == "narrowed" and who in ("viewer", "protected") and not of_the_server:
         return ABSENT
     if state == "open to everybody" and said == ABSENT and name not in ("dump-native-thread", *OF_THE_TRASH):
-        if name.startswith("dump-query-"):
-            return None  # of the team, not of the dump
+        if name == "dump-query-delete":
+            return ABSENT  # nobody outside the team reads its queries
         return line_of_members(pattern) if method == "GET" and name not in NOT_BY_TOKEN else FORBIDDEN
     return said
 

@@ -93,6 +93,17 @@ def test_queries_are_kept_shared_and_forgotten(dump: Dump, as_alice: Client, as_
     assert SavedQuery.objects.count() == 1
 
 
+def test_an_open_archive_opens_no_saved_queries(dump: Dump, bob: User, as_carol: Client, as_mallory: Client) -> None:
+    Team.objects.update(opens_archive=True)
+    SavedQuery.objects.create(team=dump.team, owner=bob, name="shared words", text="SELECT 'a value'", shared=True)
+    body = body_of(as_mallory, address(dump, "dump-query"), q="help")
+    assert "shared words" not in body and "a value" not in body and "Save this query" not in body
+    assert as_mallory.post(address(dump, "dump-query-save"), {"q": "help", "name": "x", "shared": "1"}).status_code == 403
+    assert SavedQuery.objects.count() == 1
+    body = body_of(as_carol, address(dump, "dump-query"), q="help")
+    assert "shared words" in body and "Save this query" in body
+
+
 def test_a_query_without_a_name_is_not_kept(dump: Dump, as_alice: Client) -> None:
     assert as_alice.post(address(dump, "dump-query-save"), {"q": "help", "name": " \x00"}).status_code == 302
     assert not SavedQuery.objects.exists()
