@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Case, CharField, Count, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, CharField, Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.http import urlencode
 
 from analysis.index import DataClass
 from explorer.archive_filters import STATE_GROUPS
-from explorer.models import Analysis, Dump, Finding, State, Status
+from explorer.models import Analysis, Dump, Finding, State, Status, Tag
 from explorer.pages.names import visible
 from explorer.pages.tables import Column, Link, Query, listed, structure
 from explorer.queries import dumps_visible_to, notes_visible_to, with_context
@@ -77,15 +77,17 @@ _ORDER = {
 def listed_for(user: AnyUser) -> QuerySet[Dump]:
     """The dumps a person may see with all that the list shows of each, as far as they may see that."""
     ticket = Case(When(with_context(user), then="ticket_url"), default=Value(""), output_field=CharField())
-    same = dumps_visible_to(user).filter(signature=OuterRef("signature")).exclude(signature="").order_by()
+    same = dumps_visible_to(user).filter(signature=OuterRef("signature")).order_by()
     notes = notes_visible_to(user).filter(dump=OuterRef("pk")).exclude(pin="change").order_by()
 
     def counted(rows: QuerySet[Any], by: str) -> Coalesce:
         return Coalesce(Subquery(rows.values(by).annotate(number=Count("pk")).values("number")), 0)
 
+    # Most dumps have no crash: for these nothing is counted, which would be every other one of them for each.
+    seen = Case(When(~Q(signature=""), then=counted(same, "signature")), default=0)
     return (
         _with_latest_analysis(dumps_visible_to(user))
-        .annotate(ticket=ticket, times_seen=counted(same, "signature"), note_count=counted(notes, "dump"))
+        .annotate(ticket=ticket, times_seen=seen, note_count=counted(notes, "dump"))
         .prefetch_related("tags")
     )
 
@@ -124,10 +126,12 @@ def state_counts(dumps: QuerySet[Dump]) -> dict[str, int]:
 def shown_columns(dumps: QuerySet[Dump], teams: int, *, searched: bool) -> tuple[Column, ...]:
     """The columns worth showing of dumps from ``listed_for``: nothing that none of them has, no team where there is one."""
     present = {
-        "owner": Q(assignee__isnull=False), "tags": Q(tags__isnull=False), "ticket": ~Q(ticket=""),
+        "owner": Q(assignee__isnull=False), "tags": Q(tagged=True),
         "seen": Q(times_seen__gt=1), "notes": Q(note_count__gt=0),
     }  # fmt: skip
-    left_out = {key for key in _OPTIONAL if not dumps.filter(present.get(key) or ~Q(**{key: ""})).exists()}
+    held = {f"has_{key}": Max(Case(When(present.get(key) or ~Q(**{key: ""}), then=1), default=0)) for key in _OPTIONAL}
+    of_all = dumps.order_by().annotate(tagged=Exists(Tag.objects.filter(dump=OuterRef("pk")))).aggregate(**held)
+    left_out = {key for key in _OPTIONAL if not of_all[f"has_{key}"]}
     left_out |= {"team"} if teams < 2 else set()
     left_out |= set() if searched else {"found"}
     return tuple(column for column in COLUMNS if column.key not in left_out)

@@ -79,7 +79,7 @@ def test_the_number_of_queries_does_not_grow_with_the_archive(
 ) -> None:
     for number in range(40):
         Analysis.objects.create(dump=received_dump(team, alice, f"{number}.dmp"), state=State.DONE)
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(24):
         body_of(as_alice, "archive")
 
 
