@@ -52,7 +52,8 @@ def trash_visible_to(user: AnyUser) -> QuerySet[Dump]:
     viewer = viewer_of(user)
     usable = [team for team in viewer.roles if can_use_trash(viewer, team)]
     led = [team for team in usable if viewer.roles[team] == Role.LEAD]
-    trashed = Dump.objects.select_related("team", "uploaded_by", "trashed_by").exclude(trashed_at=None)
+    trashed = Dump.objects.select_related("team", "uploaded_by", "trashed_by").prefetch_related("only_people")
+    trashed = trashed.exclude(trashed_at=None)
     return trashed.filter(Q(team_id__in=led) | Q(team_id__in=usable, trashed_by_id=viewer.user_id)).order_by("-trashed_at")
 
 

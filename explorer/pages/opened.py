@@ -12,6 +12,8 @@ from analysis.index.store import Index, open_index
 
 #: Open indexes per process. Columns are memory-mapped; the decoded names of 100,000 types take about 20 MB.
 _OPEN_INDEXES = 12
+#: As many are looked after; with one more all are let go.
+_MOST_KNOWN = 100
 _open: set[Path] = set()
 _caches: list[Any] = []
 Arguments, Answer = ParamSpec("Arguments"), TypeVar("Answer")
@@ -22,7 +24,8 @@ def opened(directory: Path, highest: DataClass) -> Index:
 
     Raises ``analysis.errors.Corrupt`` when it is missing or damaged.
     """
-    if any(not known.exists() for known in _open):  # deleted by another process: a worker, the clock
+    too_many = len(_open) >= _MOST_KNOWN and directory not in _open
+    if too_many or any(not known.exists() for known in _open):  # deleted by another process: a worker, the clock
         forget()
     try:
         written = (directory / "manifest.json").stat().st_mtime_ns

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from django.db import transaction
 
 from analysis.index import DataClass
-from explorer.models import Dump, Note, Status, Tag, User
-from explorer.permissions import can_view
+from explorer.models import Dump, Note, Role, Status, Tag, User
+from explorer.permissions import Viewer, can_view
 from explorer.queries import members_of
 from explorer.services.plain_text import plain
-from explorer.viewers import subject_of, viewer_of
+from explorer.viewers import subject_of
 
 _MOST_TAGS, _LONGEST_TAG, _LONGEST_LABEL, _LONGEST_TICKET = 20, 40, 100, 500
 _LABELS = ("service", "build", "environment")
@@ -41,7 +41,7 @@ class Case:
 def assignable(dump: Dump) -> list[User]:
     """Members of the team who see the dump."""
     subject = subject_of(dump)
-    return [row.user for row in members_of(dump.team) if can_view(viewer_of(row.user), subject)]
+    return [row.user for row in members_of(dump.team) if can_view(Viewer(row.user_id, {dump.team_id: Role(row.role)}), subject)]
 
 
 def read_case(dump: Dump, given: dict[str, str]) -> Case:

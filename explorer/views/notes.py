@@ -51,11 +51,11 @@ def of_dump(request: HttpRequest, dump_id: UUID) -> HttpResponseBase:
     table = _table(rows)
     if file := export_response(request, dump.name, table):
         return file
-    viewer, subject = viewer_of(request.user), subject_of(dump)
+    may_tag = can_tag(viewer_of(request.user), subject_of(dump))
     context = {
         "frame": page.frame if page else frame_of(request, dump, "notes", None),
         "dump": dump, "cards": [_card(request, dump, note, page) for note in rows], "table": table,
-        "may_tag": can_tag(viewer, subject), "statuses": Status.choices, "people": cases.assignable(dump),
+        "may_tag": may_tag, "statuses": Status.choices, "people": cases.assignable(dump) if may_tag else [],
         "tags": ", ".join(dump.tag_names), **_form(request, dump, Pinned(Note.Pin.DUMP), ""),
     }  # fmt: skip
     return render(request, "notes/notes.html", context)

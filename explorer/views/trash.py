@@ -50,7 +50,7 @@ def listed(request: HttpRequest, team_id: UUID) -> HttpResponse:
     ]
     context = {
         "team": team, "rows": rows, "total": found.count(), "shown": _SHOWN, "days": settings.TRASH_DAYS,
-        "may_empty": permissions.can_empty_trash(viewer, team.pk), "leads": permissions.can_empty_trash(viewer, team.pk),
+        "may_empty": permissions.can_empty_trash(viewer, team.pk),
     }  # fmt: skip
     return render(request, "archive/trash.html", context)
 

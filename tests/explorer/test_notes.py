@@ -7,14 +7,16 @@ import json
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from analysis.index import DataClass, open_index
-from explorer.models import AuditEntry, Dump, Note, Team, User
+from explorer.models import AuditEntry, Dump, Note, Role, Team, User
 from explorer.pages.written import written
 from explorer.queries import notes_visible_to
-from explorer.services.cases import CaseRefused, read_case
+from explorer.services.cases import CaseRefused, assignable, read_case
 from tests.explorer.pages.visits import body_of
 from tests.goals import Goals
 from tests.index_builder import HEAP_START, hostile_index
@@ -251,6 +253,16 @@ def test_the_owner_is_somebody_who_sees_the_dump(dump: Dump, alice: User, bob: U
     assert (
         "carol" not in re.search(r'name="assignee".*?</select>', body_of(client_of(alice), at(dump, "dump-notes")), re.DOTALL)[0]
     )
+
+
+def test_who_can_be_owner_costs_the_same_for_all_members(dump: Dump, alice: User, bob: User, carol: User) -> None:
+    with CaptureQueriesContext(connection) as for_three:
+        assert {*assignable(dump)} >= {alice, bob, carol}
+    for number in range(3):
+        dump.team.memberships.create(user=User.objects.create_user(f"member{number}"), role=Role.VIEWER)
+    with CaptureQueriesContext(connection) as for_more:
+        assert len(assignable(dump)) >= 6
+    assert len(for_more) == len(for_three)
 
 
 @pytest.mark.parametrize("fields", [{"status": "gone"}, {"tags": ",".join(map(str, range(30)))}, {"tags": "x" * 60}])

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -130,6 +132,22 @@ def uploaded(bob: User) -> tuple[bytes, Dump]:
     content = core_bytes(9000)
     Tus(bob).upload(content)
     return content, Dump.objects.get()
+
+
+def test_the_number_of_queries_does_not_grow_with_the_trash(team: Team, bob: User, alice: User) -> None:
+    client = signed_in(alice)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(reverse("trash", args=[team.pk])).status_code == 200
+        return len(asked)
+
+    trash.move_to_trash(request=by_the_server(), dump=analysed_dump(team, bob, "first"))
+    queries()
+    before = queries()
+    for name in "abc":
+        trash.move_to_trash(request=by_the_server(), dump=analysed_dump(team, bob, name))
+    assert queries() == before
 
 
 def test_the_same_file_again_comes_out_of_the_trash(uploaded: tuple[bytes, Dump], alice: User, bob: User) -> None:

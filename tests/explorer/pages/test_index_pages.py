@@ -14,6 +14,7 @@ from analysis.index.schema import DataClass
 from analysis.index.store import Index, open_index
 from explorer import charts
 from explorer.pages import instances, modules, threads
+from explorer.pages import opened as kept_open
 from explorer.pages.garbage_collector import generation_rows, memory_map, segment_rows
 from explorer.pages.generations import BY_SLUG
 from explorer.pages.opened import opened
@@ -209,3 +210,12 @@ def test_vendored_files_are_the_ones_in_the_manifest() -> None:
     for name, digest in listed.items():
         assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
     assert all(entry["licence"] and entry["version"] for entry in manifest["files"])
+
+
+def test_no_more_indexes_are_looked_after_than_a_page_can_bear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept_open.forget()
+    monkeypatch.setattr(kept_open, "_MOST_KNOWN", 2)
+    directories = [small_index(tmp_path / name) for name in "abc"]
+    for directory in (*directories, directories[2]):
+        opened(directory, DataClass.D1_STRUCTURE)
+    assert kept_open._open == {directories[2]}
