@@ -53,7 +53,6 @@ def anchor_audit() -> None:
 @shared_task
 def sweep_leftovers() -> None:
     leftovers.sweep()
-    search_rows.sweep()
     leftovers.settle_database()
     quotas.measure_all()
 

@@ -80,6 +80,7 @@ def remove_team(*, request: HttpRequest, team: Team) -> None:
     """Remove a team with all it has. Raises Held, with nothing removed, while a hold is on one of its dumps."""
     with transaction.atomic():
         locked = Team.objects.select_for_update().get(pk=team.pk)
+        search_rows.forget_team(locked)
         for dump in Dump.objects.filter(team=locked):
             purge(request=request, dump=dump, detail="with its team")
         write_down(request, AuditEntry.Action.REMOVE_TEAM, team=locked, detail=locked.name)

@@ -91,6 +91,12 @@ def forget(dump: Dump) -> None:
         _settle(dump.team_id, before)
 
 
+def forget_team(team: Team) -> None:
+    """Take all dumps of a team out of the search at once, before they go one by one."""
+    SearchPosting.objects.filter(dump__team=team).delete()
+    SearchedName.objects.filter(team=team).delete()
+
+
 def catch_up(most: int = _CAUGHT_UP_AT_ONCE) -> int:
     """Make dumps searchable that were analysed before they could be, or whose names an older version kept. How many."""
     waiting = (
@@ -107,7 +113,8 @@ def catch_up(most: int = _CAUGHT_UP_AT_ONCE) -> int:
 
 
 def sweep() -> int:
-    """Delete texts that no dump names: what a deletion that was cut short left behind. How many there were."""
+    """Delete texts that no dump names, how many there were. There should be none: it is asked for by hand, not by the clock,
+    because it reads all that a team has under its lock."""
     deleted = 0
     for team_id in Team.objects.values_list("pk", flat=True):
         with transaction.atomic():

@@ -13,12 +13,14 @@ from analysis.index import DataClass
 from explorer.models import Analysis, Dump, SearchedName, SearchPosting, Team, User
 from explorer.permissions import highest_class
 from explorer.queries import dumps_visible_to, with_context
-from explorer.services import search, search_rows
+from explorer.services import leftovers, search, search_rows
 from explorer.services.audit import by_the_server
-from explorer.services.removal import purge
+from explorer.services.removal import purge, remove_team
 from explorer.services.search import find, hits, suggestions
 from explorer.services.search_kinds import BY_SLUG, KINDS
+from explorer.services.search_rows import ids_in
 from explorer.services.search_words import asked_words, scope_of, words_of
+from explorer.tasks import sweep_leftovers
 from explorer.viewers import subject_of, viewer_of
 from tests.explorer.searchable import dump_with_names, searchable_dump
 from tests.goals import Goals
@@ -271,6 +273,23 @@ def test_leftovers_are_swept(team: Team, bob: User) -> None:
     assert search_rows.sweep() == 1
     assert [*SearchedName.objects.values_list("text", flat=True)] == ["Kept.Name"]
     assert counts_of(bob, "name") == {"kept": {"type": 1}}
+
+
+def test_a_team_that_goes_is_forgotten_at_once(team: Team, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        dump_with_names(team, bob, name, {"type": ["Shared.Name", f"Own.{name}"]})
+    read: list[bytes] = []
+    monkeypatch.setattr(search_rows, "ids_in", lambda content: read.append(content) or ids_in(content))
+    remove_team(request=by_the_server(), team=team)
+    assert read == [] and not SearchedName.objects.exists()
+
+
+def test_the_clock_reads_no_names(team: Team, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump_with_names(team, bob, "a", {"type": ["Some.Name"]})
+    monkeypatch.setattr(leftovers, "settle_database", lambda: None)
+    with CaptureQueriesContext(connection) as queries:
+        sweep_leftovers()
+    assert not [query for query in queries if "explorer_search" in query["sql"]]
 
 
 def test_old_dumps_are_caught_up_with_and_unreadable_ones_left_aside(team: Team, bob: User) -> None:
