@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import models
@@ -121,11 +120,6 @@ class Dump(models.Model):
     @property
     def tag_names(self) -> list[str]:
         return [tag.name for tag in self.tags.all()]
-
-    @property
-    def ticket_host(self) -> str:
-        """Where the ticket lies."""
-        return urlsplit(self.ticket_url).hostname or ""
 
     @property
     def analysis(self) -> Analysis | None:
