@@ -81,7 +81,8 @@ def _tagged(**wanted: str) -> Exists:
 
 def selects(dumps: QuerySet[Dump], parameters: Mapping[str, str]) -> list[dict[str, Any]]:
     """Select boxes for what tells these dumps apart. ``dumps`` come from ``archive_list.listed_for``."""
-    own = [Choice(ME, "mine"), Choice(NOBODY, "nobody's")]
+    own, owners = [Choice(ME, "mine"), Choice(NOBODY, "nobody's")], _values(dumps, "assignee__username")
+    statuses = {parameters.get("status"), *(choice.value for choice in _values(dumps, "status"))}
     ticket = [Choice("yes", "with a ticket"), Choice("no", "without a ticket")]
     boxes = (
         ("service", "Service", "All services", _values(dumps, "service")),
@@ -89,8 +90,8 @@ def selects(dumps: QuerySet[Dump], parameters: Mapping[str, str]) -> list[dict[s
         ("environment", "Environment", "All environments", _values(dumps, "environment")),
         ("tag", "Tag", "All tags", _values(dumps, "tags__name")),
         ("rule", "Finding", "All findings", _values(dumps, "findings__rule")),
-        ("status", "Status", "All statuses", [Choice(*choice) for choice in Status.choices]),
-        ("owner", "Owner", "All owners", [*own, *_values(dumps, "assignee__username")]),
+        ("status", "Status", "All statuses", [Choice(*choice) for choice in Status.choices if choice[0] in statuses]),
+        ("owner", "Owner", "All owners", [*own, *owners] if owners or parameters.get("owner") else []),
         ("ticket", "Ticket", "All tickets", ticket if dumps.exclude(ticket="").exists() else []),
     )
     return [

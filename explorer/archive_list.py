@@ -46,7 +46,7 @@ COLUMNS = (
     structure("uploaded_by", "By", "text"),
 )
 #: Columns that are left out where no dump has anything to say in them.
-_OPTIONAL = ("service", "build", "environment", "owner", "tags", "ticket", "seen", "notes")
+_OPTIONAL = ("service", "build", "environment", "owner", "tags", "ticket", "finding", "seen", "notes")
 #: Severities in the order in which the list sorts them.
 _RANKS = {Finding.Severity.CRITICAL: 3, Finding.Severity.WARNING: 2, Finding.Severity.NOTICE: 1}
 
@@ -127,7 +127,7 @@ def shown_columns(dumps: QuerySet[Dump], teams: int, *, searched: bool) -> tuple
     """The columns worth showing of dumps from ``listed_for``: nothing that none of them has, no team where there is one."""
     present = {
         "owner": Q(assignee__isnull=False), "tags": Q(tagged=True),
-        "seen": Q(times_seen__gt=1), "notes": Q(note_count__gt=0),
+        "finding": Q(top_number__isnull=False), "seen": Q(times_seen__gt=1), "notes": Q(note_count__gt=0),
     }  # fmt: skip
     held = {f"has_{key}": Max(Case(When(present.get(key) or ~Q(**{key: ""}), then=1), default=0)) for key in _OPTIONAL}
     of_all = dumps.order_by().annotate(tagged=Exists(Tag.objects.filter(dump=OuterRef("pk")))).aggregate(**held)

@@ -39,6 +39,16 @@ def test_the_archive_shows_each_dump_with_its_state(team: Team, alice: User, as_
     assert "Environment" not in body.split("<thead>")[1].split("</thead>")[0]
 
 
+def test_what_nobody_filled_takes_no_room(team: Team, alice: User, as_alice: Client) -> None:
+    received_dump(team, alice, "plain.dmp")
+    body = body_of(as_alice, "archive")
+    assert "Top finding" not in body and 'name="owner"' not in body and 'name="status"' not in body
+    assert 'name="owner"' in body_of(as_alice, "archive", owner="me")
+    received_dump(team, alice, "owned.dmp", assignee=alice, status="resolved")
+    body = body_of(as_alice, "archive")
+    assert 'name="owner"' in body and 'name="status"' in body
+
+
 def test_polling_stops_when_nothing_is_under_way(dump: Dump, as_alice: Client) -> None:
     assert "every 3s" not in body_of(as_alice, "archive")
 
