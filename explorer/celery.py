@@ -18,7 +18,7 @@ _LONG = ("analyse", "scrub", "catch_up_search")
 #: What the clock asks for, and how often in seconds.
 _CLOCK = {
     "reap": settings.LEASE_SECONDS / 4, "expire_uploads": 900.0, "sweep_leftovers": 900.0, "lock_away": 30.0,
-    "keep_or_remove": 900.0, "drop_unused_roles": 3600.0, "anchor_audit": 300.0, "catch_up_search": 60.0,
+    "keep_or_remove": 900.0, "expire_trash": 900.0, "drop_unused_roles": 3600.0, "anchor_audit": 300.0, "catch_up_search": 60.0,
 }  # fmt: skip
 app = Celery("explorer")
 app.config_from_object("django.conf:settings", namespace="CELERY")

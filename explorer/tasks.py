@@ -66,8 +66,13 @@ def lock_away() -> None:
 
 @shared_task
 def keep_or_remove() -> None:
-    """What the days of teams and of the trash have come to."""
+    """What the days of teams have come to."""
     keeping.enforce()
+
+
+@shared_task
+def expire_trash() -> None:
+    """What the days of the trash have come to."""
     trash.expire()
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from explorer.models import AuditEntry, Dump, Held, Team
+from explorer.models import AuditEntry, Dump, Team
 from explorer.services.audit import by_the_server, write_down
-from explorer.services.removal import remove_original
+from explorer.services.removal import one_of_many, remove_original
 from explorer.services.trash import move_to_trash
 
 #: Longer is for ever.
@@ -35,7 +34,7 @@ def enforce() -> int:
     for team in Team.objects.exclude(keep_originals_days=None, keep_dumps_days=None):
         if team.keep_dumps_days is not None:
             for dump in _older(team, team.keep_dumps_days):
-                with suppress(Held, Dump.DoesNotExist):
+                with one_of_many(dump):
                     move_to_trash(request=request, dump=dump, note=f"{team} keeps dumps for {team.keep_dumps_days:,} days")
                     touched += 1
         if team.keep_originals_days is not None:
@@ -46,7 +45,7 @@ def enforce() -> int:
 def _remove_originals(request: HttpRequest, team: Team, days: int) -> int:
     touched = 0
     for dump in _older(team, days).filter(original_removed_at=None):
-        with suppress(Held, Dump.DoesNotExist):
+        with one_of_many(dump):
             touched += remove_original(request=request, dump=dump, detail=f"{team} keeps originals for {days:,} days")
     return touched
 

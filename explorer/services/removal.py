@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
@@ -26,11 +27,12 @@ from explorer.models import AuditEntry, Dump, Held, Membership, Role, Team, Uplo
 from explorer.models.analysis import OPEN_STATES
 from explorer.pages.opened import forget
 from explorer.services import audit_names, search_rows
-from explorer.services.audit import write_down
+from explorer.services.audit import AuditUnavailable, write_down
 from explorer.services.plain_dumps import working_copy
 from explorer.services.quotas import measure
 from explorer.services.vault import destroy_key
 
+log = structlog.get_logger()
 _INDEXES = "index-"
 #: Says that the directory of a dump is to go; written before its row is deleted.
 DELETED = "deleted"
@@ -45,6 +47,17 @@ def unheld(dump_id: UUID) -> Iterator[Dump]:
         dump = Dump.objects.select_for_update().get(pk=dump_id)
         _require_no_hold(dump)
         yield dump
+
+
+@contextmanager
+def one_of_many(dump: Dump) -> Iterator[None]:
+    """For what the clock does to many dumps: a hold or a fault keeps this one, and no other. Faults are in the log."""
+    try:
+        yield
+    except (Held, Dump.DoesNotExist):
+        pass
+    except (OSError, DatabaseError, AuditUnavailable) as error:
+        log.warning("dump_not_removed", dump=str(dump.pk), error=type(error).__name__)
 
 
 def _require_no_hold(dump: Dump) -> None:
@@ -71,7 +84,7 @@ def remove_original(*, request: HttpRequest, dump: Dump, detail: str) -> bool:
         kept = [file for file in _files_of(row) if not file.name.startswith(_INDEXES)]
         # The key too: the same file may be uploaded again before this one is destroyed, and gets another.
         with _set_aside([row.key, *kept]) as (key, *files):
-            transaction.on_commit(partial(shred, key, [*files, working_copy(row.pk)]))
+            transaction.on_commit(partial(shred, [key], [*files, *_scratch_of(row), working_copy(row.pk)]))
             transaction.on_commit(partial(measure, row))
     return True
 
@@ -112,7 +125,7 @@ def _before_a_dump_goes(instance: Dump, **_: Any) -> None:
         with suppress(OSError):  # a full disk, or no directory, is no reason to keep it
             (dump.directory / DELETED).touch()
         search_rows.forget(dump)
-        transaction.on_commit(partial(shred, dump.key, [dump.directory, *_scratch_of(dump), working_copy(dump.pk)]))
+        transaction.on_commit(partial(shred, keys_of(dump), [dump.directory, *_scratch_of(dump), working_copy(dump.pk)]))
         transaction.on_commit(forget)
 
 
@@ -142,14 +155,20 @@ def _after_an_upload_went(instance: Upload, **_: Any) -> None:
     transaction.on_commit(partial(remove, [instance.part, instance.sealed]))
 
 
+def keys_of(dump: Dump) -> tuple[Path, Path]:
+    """Where its key lies, and where one lies that was set aside."""
+    return dump.key, dump.key.with_name(f"{SET_ASIDE}{dump.key.name}")
+
+
 def _files_of(dump: Dump) -> list[Path]:
     return list(dump.directory.iterdir()) if dump.directory.exists() else []
 
 
 def _scratch_of(dump: Dump) -> list[Path]:
-    """What analyses that are under way have written so far."""
+    """What analyses and a scrubbed copy that are under way have written so far."""
     scratch = Path(settings.SCRATCH_DIR)
-    return [path for analysis_id in dump.analyses.values_list("pk", flat=True) for path in scratch.glob(f"{analysis_id}-*")]
+    made_for = [dump.pk, *dump.analyses.values_list("pk", flat=True)]
+    return [path for row_id in made_for for path in scratch.glob(f"{row_id}-*")]
 
 
 @contextmanager
@@ -170,10 +189,11 @@ def _set_aside(files: Iterable[Path]) -> Iterator[list[Path]]:
         raise
 
 
-def shred(key: Path, files: Iterable[Path]) -> None:
-    """Destroy the key of a dump, which ends all copies of its original wherever they are, then remove files of it. What was
-    made to be read comes last: once the rest is gone, nobody makes it again."""
-    destroy_key(key)
+def shred(keys: Iterable[Path], files: Iterable[Path]) -> None:
+    """Destroy keys of a dump, which ends all copies of its original wherever they are, then remove files of it. What was made
+    to be read comes last: once the rest is gone, nobody makes it again."""
+    for key in keys:
+        destroy_key(key)
     remove(files)
 
 

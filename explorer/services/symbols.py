@@ -6,9 +6,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -28,7 +26,6 @@ from explorer.services.quotas import OverLimit, require_room
 
 _PDB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12},[0-9]{1,10}")
 _SCRATCH_PREFIX = "symbols-"
-_FORGOTTEN_SECONDS = 3600
 _LINES_KEPT_OPEN = 32
 
 
@@ -56,7 +53,6 @@ def add_symbols(*, team: Team, user: User, name: str, content: Iterable[bytes]) 
     Raises SymbolsRefused, with nothing kept."""
     scratch = Path(settings.SCRATCH_DIR)
     scratch.mkdir(parents=True, exist_ok=True)
-    _sweep(scratch)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH_PREFIX, dir=scratch) as directory:
         return _keep(team, user, file_name(name, 255) or "unnamed PDB", _taken(Path(directory), content))
 
@@ -158,11 +154,3 @@ def _keep(team: Team, user: User, name: str, taken: _Taken) -> SymbolFile:
 def _lock(team_id: UUID) -> None:
     """One change of a team's PDBs at a time: the same one may arrive twice at once, or be deleted meanwhile."""
     Team.objects.select_for_update().get(pk=team_id)
-
-
-def _sweep(scratch: Path) -> None:
-    """Remove what servers that were killed in the middle left."""
-    for left in scratch.glob(f"{_SCRATCH_PREFIX}*"):
-        with suppress(FileNotFoundError):  # its upload has just ended
-            if left.stat().st_mtime < time.time() - _FORGOTTEN_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)

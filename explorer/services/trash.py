@@ -13,7 +13,8 @@ from django.utils import timezone
 from analysis.index import DataClass
 from explorer.models import AuditEntry, Dump, Held, ShareLink, Team
 from explorer.services.audit import by_the_server, write_down
-from explorer.services.removal import purge, unheld
+from explorer.services.plain_text import plain
+from explorer.services.removal import one_of_many, purge, unheld
 
 
 def gone_at(dump: Dump) -> datetime:
@@ -28,7 +29,7 @@ def move_to_trash(*, request: HttpRequest, dump: Dump, note: str = "") -> None:
             return
         write_down(request, AuditEntry.Action.TRASH_DUMP, dump=row, detail=note, data_class=DataClass.D4_RAW)
         now = timezone.now()
-        Dump.objects.filter(pk=row.pk).update(trashed_at=now, trashed_by_id=request.user.pk, trash_note=note)
+        Dump.objects.filter(pk=row.pk).update(trashed_at=now, trashed_by_id=request.user.pk, trash_note=plain(note, 100))
         ShareLink.objects.filter(dump=row, revoked_at=None).update(revoked_at=now)
 
 
@@ -44,24 +45,23 @@ def restore(*, request: HttpRequest, dump: Dump, detail: str = "") -> None:
 
 def empty(*, request: HttpRequest, team: Team) -> tuple[int, int]:
     """Delete for good what is in a team's trash; how many dumps went, and how many stay because of a hold."""
-    found = list(Dump.objects.filter(team=team).exclude(trashed_at=None))
-    return _purge(request, found, "the trash was emptied")
+    gone = held = 0
+    for dump in list(Dump.objects.filter(team=team).exclude(trashed_at=None)):
+        with suppress(Dump.DoesNotExist):
+            try:
+                purge(request=request, dump=dump, detail="the trash was emptied")
+                gone += 1
+            except Held:
+                held += 1
+    return gone, held
 
 
 def expire() -> int:
     """Delete for good what has been in the trash for its days; how many dumps went."""
     since = timezone.now() - timedelta(days=settings.TRASH_DAYS)
-    over = list(Dump.objects.filter(trashed_at__lt=since, held_at=None))
-    return _purge(by_the_server(), over, "its days in the trash are over")[0]
-
-
-def _purge(request: HttpRequest, dumps: list[Dump], detail: str) -> tuple[int, int]:
-    gone = held = 0
-    for dump in dumps:
-        with suppress(Dump.DoesNotExist):
-            try:
-                purge(request=request, dump=dump, detail=detail)
-                gone += 1
-            except Held:
-                held += 1
-    return gone, held
+    request, gone = by_the_server(), 0
+    for dump in list(Dump.objects.filter(trashed_at__lt=since, held_at=None)):
+        with one_of_many(dump):
+            purge(request=request, dump=dump, detail="its days in the trash are over")
+            gone += 1
+    return gone

@@ -168,7 +168,7 @@ def test_without_the_gate_a_hold_is_a_word(
     monkeypatch.setitem(access._ACTS, "delete", lambda viewer, subject: True)
     monkeypatch.setattr(permissions, "can_purge", lambda viewer, subject: True)
     monkeypatch.setattr(keeping, "_older", lambda team, days: Dump.objects.filter(team=team))
-    monkeypatch.setattr(trash, "expire", lambda: trash._purge(by_the_server(), list(Dump.objects.all()), ""))
+    monkeypatch.setattr(trash, "expire", lambda: [purge_in_the_trash(dump) for dump in Dump.objects.all()])
     pre_delete.disconnect(sender=User, dispatch_uid=OF_ACCOUNTS)
     try:
         assert left_after(way, dump, django_capture_on_commit_callbacks) != before

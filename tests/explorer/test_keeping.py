@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import DataError
 from django.urls import reverse
 from django.utils import timezone
 
 from explorer.models import Analysis, AuditEntry, Dump, OriginalRequest, State, Team, User
-from explorer.services import analyses, keeping, removal
-from explorer.services.audit import by_the_server
+from explorer.services import analyses, keeping, removal, trash
+from explorer.services.audit import AuditUnavailable, by_the_server
+from explorer.services.vault import OriginalGone
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.pages.visits import WHY, address, body_of
 from tests.explorer.test_authentication import sign_in
@@ -105,6 +107,42 @@ def test_old_dumps_go_to_the_trash_and_a_restored_one_starts_anew(
     assert Dump.objects.get().trashed_at is None
 
 
+@pytest.mark.parametrize("fault", [OSError(28, "full"), AuditUnavailable(), DataError("too long")])
+def test_one_dump_that_cannot_go_keeps_no_other(
+    team: Team, dump: Dump, bob: User, enforced: Callable, monkeypatch: pytest.MonkeyPatch, fault: Exception,
+    django_capture_on_commit_callbacks: Callable,
+) -> None:  # fmt: skip
+    """Whichever comes first: files that go, dumps that go to the trash and out of it."""
+    other = analysed_dump(team, bob, "other.dmp")
+    write_down = removal.write_down
+
+    def fail(*arguments: object, dump: Dump, **fields: object) -> AuditEntry:
+        if dump.pk == broken:
+            raise fault
+        return write_down(*arguments, dump=dump, **fields)
+
+    for service in (removal, trash):
+        monkeypatch.setattr(service, "write_down", fail)
+    broken = Dump.objects.order_by("-created_at")[0].pk  # the first of the list
+    (sound,) = {dump.pk, other.pk} - {broken}
+    Team.objects.update(keep_originals_days=1)
+    aged(2)
+    assert enforced() == 1 and Dump.objects.exclude(original_removed_at=None).get().pk == sound
+    Team.objects.update(keep_dumps_days=1)
+    assert enforced() == 1 and Dump.objects.exclude(trashed_at=None).get().pk == sound
+    Dump.objects.update(trashed_at=timezone.now() - timedelta(days=400))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert trash.expire() == 1
+    assert Dump.objects.get().pk == broken
+
+
+def test_a_team_with_the_longest_name_keeps_dumps_for_its_days(team: Team, dump: Dump, enforced: Callable) -> None:
+    Team.objects.update(name="x" * 100, keep_dumps_days=10)
+    aged(11)
+    assert enforced() == 1
+    assert Dump.objects.get().trash_note == "x" * 100, "PostgreSQL takes no more"
+
+
 @pytest.fixture
 def bare(dump: Dump, django_capture_on_commit_callbacks: Callable) -> Dump:
     with django_capture_on_commit_callbacks(execute=True):
@@ -132,7 +170,7 @@ def test_acts_that_need_the_original_say_why_not(bare: Dump, alice: User, erin: 
     assert GONE in client.get(address(bare, "dump-object-masked", f"{HEAP_START:x}")).content.decode()
     body = client.post(address(bare, "dump-rerun"), follow=True).content.decode()
     assert GONE in body and Analysis.objects.count() == 1
-    with pytest.raises(analyses.OriginalGone):
+    with pytest.raises(OriginalGone):
         analyses.rerun(dump=bare)
     proven = with_second_factor("erin")
     assert GONE in proven.post(address(bare, "dump-original-ask"), WHY, follow=True).content.decode()

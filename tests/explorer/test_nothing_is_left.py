@@ -10,10 +10,12 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.db import connection
@@ -23,7 +25,7 @@ from django.utils import timezone
 from kombu import Connection
 
 from explorer import tasks
-from explorer.models import Analysis, AuditEntry, Dump, State, SymbolFile, Team, Upload, User
+from explorer.models import Analysis, AuditEntry, Dump, Held, State, SymbolFile, Team, Upload, User
 from explorer.pages import opened
 from explorer.services import analyses, leftovers, removal, uploads
 from explorer.services.audit import by_the_server
@@ -36,7 +38,7 @@ from tests.explorer.test_teams import signed_in
 from tests.explorer.tus_client import Tus
 from tests.goals import Goals
 from tests.index_builder import HEAP_START
-from tests.stored_dumps import analysed_dump
+from tests.stored_dumps import analysed_dump, content_of, keep_original, received_dump
 
 ENGINE = Path(__file__).parent / "leaking_engine.py"
 
@@ -211,7 +213,7 @@ def aged(settings):
 
 
 def test_orphans_go_and_nothing_else(team: Team, alice: User, settings, aged, django_capture_on_commit_callbacks) -> None:
-    days, hours, minutes = 15 * 24 * 3600, 2 * 3600, 30 * 60
+    days, minutes = 15 * 24 * 3600, 30 * 60
     dump = analysed_dump(team, alice)
     upload = Upload.objects.create(user=alice, team=team, original_name="x", length=5, expires_at=timezone.now())
     moved = Upload.objects.create(user=alice, team=team, original_name="x", length=5, expires_at=timezone.now())
@@ -221,18 +223,21 @@ def test_orphans_go_and_nothing_else(team: Team, alice: User, settings, aged, dj
     store, parts, scratch = settings.STORE_DIR, settings.UPLOAD_DIR, settings.SCRATCH_DIR
     kept = [
         dump.original, dump.directory / "scrubbed.dmp", upload.part, store / str(moved.pk) / "original",
-        dump.directory / "deleted", scratch / f"{running.pk}-{running.token}" / "index", store / "lost+found",
+        scratch / f"{running.pk}-{running.token}" / "index", store / "lost+found",
         settings.DATA_DIR / "explorer.sqlite3", settings.DATA_DIR / "worker.log", symbols.original,
         dump.directory / f"index-{running.pk}" / "manifest.json", *dump.directory.glob("index-*/**/*"),
     ]  # fmt: skip
     gone = [
-        store / str(uuid4()) / "original", store / str(uuid4()) / "deleted", parts / f"{uuid4()}.part",
+        store / str(uuid4()) / "lost", store / str(uuid4()) / "deleted", parts / f"{uuid4()}.part",
         scratch / f"{running.pk}-{uuid4()}" / "x", scratch / f"{uuid4()}-{uuid4()}" / "x", scratch / "tmpabc" / "x",
-        settings.DATA_DIR / "symbols" / str(uuid4()) / "x" / "original", dump.directory / f"index-{failed.pk}" / "manifest.json",
+        scratch / "symbols-old" / "original",
+        settings.DATA_DIR / "symbols" / str(uuid4()) / "lost", dump.directory / f"index-{failed.pk}" / "manifest.json",
     ]  # fmt: skip
-    young = [parts / f"{uuid4()}.part", scratch / "tmpyoung" / "x"]
-    unnoticed = [store / str(uuid4()) / "original", settings.DATA_DIR / "symbols" / str(uuid4()) / "x" / "original"]
-    for files, age in ((kept, days), (gone, days), (young, minutes), (unnoticed, 24 * hours)):
+    young = [parts / f"{uuid4()}.part", scratch / "tmpyoung" / "x", scratch / "symbols-young" / "original"]
+    symbols_directory = settings.DATA_DIR / "symbols" / str(uuid4())
+    unnoticed = [store / str(uuid4()) / "original", symbols_directory / "x" / "original"]
+    noticed = [store / str(uuid4()) / "lost", settings.DATA_DIR / "symbols" / str(uuid4()) / "lost"]
+    for files, age in ((kept, days), (gone, days), (young, minutes), (unnoticed, 400 * days), (noticed, 13 * 24 * 3600)):
         for file in files:
             aged(file, age)
             for parent in file.parents:
@@ -241,8 +246,105 @@ def test_orphans_go_and_nothing_else(team: Team, alice: User, settings, aged, dj
                 aged(parent, age)
     with django_capture_on_commit_callbacks(execute=True):
         assert leftovers.sweep() == len(gone)
-    assert [path for path in (*kept, *young, *unnoticed) if not path.exists()] == []
+    assert [path for path in (*kept, *young, *unnoticed, *noticed) if not path.exists()] == []
     assert [path for path in gone if path.exists()] == []
+
+
+def kept_dump(team: Team, user: User, name: str = "shop.dmp", **fields: object) -> Dump:
+    dump = received_dump(team, user, name, **fields)
+    keep_original(dump, name.encode())
+    return dump
+
+
+def swept(seconds: int = 0) -> None:
+    """All that the clock does, with every file and mark made ``seconds`` older before."""
+    for directory in (settings.STORE_DIR, settings.KEY_DIR, settings.UPLOAD_DIR):
+        for path in directory.rglob("*"):
+            then = path.stat().st_mtime - seconds
+            os.utime(path, (then, then))
+    leftovers.destroy_keys()
+    leftovers.sweep()
+
+
+def test_the_days_of_a_missed_row_count_from_when_it_is_missed(team: Team, alice: User) -> None:
+    """An older database: what it does not know stays readable for two weeks, its key too, and comes back with its row."""
+    day, known = 24 * 3600, kept_dump(team, alice, "known")
+    missed, found_again = kept_dump(team, alice, "missed"), kept_dump(team, alice, "found again")
+    missed.key.rename(missed.key.with_name(f"removed-{missed.key.name}"))
+    for dump in (missed, found_again):
+        Dump.objects.filter(pk=dump.pk)._raw_delete(using="default")
+    swept(400 * day)
+    swept(13 * day)
+    assert missed.original.exists() and len(list(settings.KEY_DIR.iterdir())) == 3
+    found_again.save(force_insert=True)
+    swept(2 * day)
+    assert not missed.directory.exists()
+    assert content_of(known) == b"known" and content_of(found_again) == b"found again"
+    assert {path.name for path in settings.KEY_DIR.iterdir()} == {str(known.pk), str(found_again.pk)}
+    Dump.objects.filter(pk=found_again.pk)._raw_delete(using="default")
+    swept(13 * day)
+    assert found_again.original.exists(), "it is missed anew"
+
+
+def test_a_database_without_any_dump_is_another_one(team: Team, alice: User, aged) -> None:
+    dump, deleted = kept_dump(team, alice), kept_dump(team, alice, "deleted")
+    Dump.objects.all()._raw_delete(using="default")
+    (deleted.directory / "deleted").touch()
+    part = aged(settings.UPLOAD_DIR / f"{uuid4()}.part", 7200)
+    for _ in range(3):
+        swept(400 * 24 * 3600)
+    assert part.exists() and not deleted.directory.exists()
+    dump.save(force_insert=True)
+    assert content_of(dump) == b"shop.dmp"
+
+
+def test_a_deletion_that_was_taken_back_leaves_no_mark(team: Team, alice: User) -> None:
+    """A hold on one dump of a team keeps the others; a database restored a day before they came does not delete them."""
+    _, dump = kept_dump(team, alice, "held", held_at=timezone.now()), kept_dump(team, alice, "first to go")
+    with pytest.raises(Held):
+        removal.remove_team(request=by_the_server(), team=team)
+    assert (dump.directory / "deleted").exists()
+    swept()
+    assert not (dump.directory / "deleted").exists()
+    Dump.objects.filter(pk=dump.pk)._raw_delete(using="default")
+    swept(400 * 24 * 3600)
+    assert dump.original.exists() and dump.key.exists()
+
+
+def test_what_was_set_aside_never_takes_the_place_of_what_was_uploaded_since(team: Team, alice: User, aged) -> None:
+    dump = kept_dump(team, alice)
+    aside = [aged(dump.directory / "removed-original", 7200), aged(dump.key.with_name(f"removed-{dump.pk}"), 7200)]
+    leftovers.sweep()
+    assert content_of(dump) == b"shop.dmp"
+    assert not any(path.exists() for path in aside)
+
+
+def test_a_removal_under_way_is_not_undone(team: Team, alice: User, aged) -> None:
+    """The sweep sees what was set aside, and the row as it is when the other one has let it go."""
+    dump = kept_dump(team, alice)
+    aside = [aged(dump.directory / "removed-original", 7200), aged(dump.key.with_name(f"removed-{dump.pk}"), 7200)]
+    for path in (dump.original, dump.key):
+        path.unlink()
+    found = leftovers._interrupted_removals()
+    Dump.objects.update(original_removed_at=timezone.now())
+    assert [leftovers._finish_removal(dump_id) for dump_id in found] == [2]
+    assert not any(path.exists() for path in (*aside, dump.original, dump.key))
+
+
+def test_an_older_database_does_not_take_what_was_uploaded_again(team: Team, alice: User) -> None:
+    """Its row says that the original went; the file that lies there came later."""
+    dump = kept_dump(team, alice, original_removed_at=timezone.now() - timedelta(days=10))
+    swept(5 * 24 * 3600)
+    assert dump.original.exists() and dump.key.exists()
+
+
+def test_nothing_is_locked_where_nothing_is_left(team: Team, alice: User, django_assert_max_num_queries) -> None:
+    for number in range(20):
+        kept_dump(team, alice, str(number), original_removed_at=timezone.now() if number % 2 else None)
+        if number % 2:
+            removal.remove([Dump.objects.latest("created_at").original, Dump.objects.latest("created_at").key])
+    with django_assert_max_num_queries(15):
+        leftovers.sweep()
 
 
 def test_what_was_set_aside_comes_back_or_goes(team: Team, alice: User, aged, django_capture_on_commit_callbacks) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -153,16 +152,6 @@ def test_a_reader_that_dies_or_lies_keeps_nothing(team, bob: User, monkeypatch) 
             add_symbols(team=team, user=bob, name="x", content=[small_pdb((1, POINTS))])
     assert answers == []
     assert not SymbolFile.objects.exists()
-
-
-def test_what_killed_servers_left_is_swept(team, bob: User, settings) -> None:
-    old, new = settings.SCRATCH_DIR / "symbols-old", settings.SCRATCH_DIR / "symbols-new"
-    for left in (old, new):
-        left.mkdir(parents=True)
-    os.utime(old, (0, 0))
-    add_symbols(team=team, user=bob, name="x", content=[small_pdb((1, POINTS))])
-    assert not old.exists()
-    assert new.exists()
 
 
 # Who may what
