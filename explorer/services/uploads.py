@@ -24,16 +24,19 @@ from django.utils import timezone
 
 from analysis.sniff import sniff
 from explorer.models import Analysis, Dump, Team, Upload, User
-from explorer.sealed_files import Sealed, seal
+from explorer.permissions import can_upload
+from explorer.sealed_files import Sealed, seal, write_all
 from explorer.services import analyses, quotas, vault
 from explorer.services.audit import on_behalf_of
 from explorer.services.checksums import Checksum
 from explorer.services.disk import disk
 from explorer.services.plain_text import file_name, plain
 from explorer.services.trash import restore
+from explorer.viewers import viewer_of
 
 _PIECE_BYTES = 1 << 20
-_SAVED_EVERY_BYTES = 64 << 20
+#: After so many bytes the offset is saved, and the person asked for their role again.
+_SEEN_TO_EVERY_BYTES = 64 << 20
 _SNIFFED_BYTES = 1 << 20
 
 
@@ -139,17 +142,20 @@ def _finish_if_complete(upload: Upload) -> None:
 
 
 def _stream(upload: Upload, file: FileIO, body: Body, length: int | None, checksum: Checksum | None = None) -> None:
-    start = position = saved = upload.offset
+    start = position = seen = upload.offset
     try:
         for piece in _pieces(body, upload.length - start if length is None else length):
             _write(file, piece)
             position += len(piece)
             if checksum:
                 checksum.update(piece)  # nothing is judged or kept before all of it is seen to be right
-                continue
-            _judge(upload, position)
-            if position - saved >= _SAVED_EVERY_BYTES:
-                saved = _save_offset(upload, file, position)
+            else:
+                _judge(upload, position)
+            if position - seen >= _SEEN_TO_EVERY_BYTES:
+                seen = position
+                if not checksum:
+                    _save_offset(upload, file, position)
+                _require_role(upload)
     except OSError as error:
         raise _not_written(error, _save_offset(upload, file, start if checksum else position), upload) from error
     if checksum:
@@ -173,9 +179,7 @@ def _write(file: FileIO, piece: bytes) -> None:
     """Write at once, so that a full disk is noticed before the bytes count as received."""
     if disk().room_bytes < len(piece):
         raise OSError(errno.ENOSPC, "what must stay free is reached")
-    rest = memoryview(piece)
-    while rest:
-        rest = rest[file.write(rest) :]
+    write_all(file, piece)
 
 
 def _not_written(error: OSError, kept: int, upload: Upload) -> UploadRefused:
@@ -212,10 +216,12 @@ def _judge(upload: Upload, position: int) -> None:
 
 
 def finish(*, upload: Upload) -> Dump:
-    """Turn a complete upload into a dump of its team, or into the dump that is there already for the same bytes.
+    """Turn a complete upload into a dump of its team, or into the dump that is there already for the same bytes. Raises
+    UploadRefused where its person may no longer upload.
 
     Killed in the middle, it can be repeated: what arrived stays until a dump is kept that has it all.
     """
+    _require_role(upload)
     try:
         sealed = _sealed(upload)
         known = Dump.objects.filter(team_id=upload.team_id, sha256=sealed.sha256).first()
@@ -226,12 +232,20 @@ def finish(*, upload: Upload) -> Dump:
                 known = Dump.objects.get(team_id=upload.team_id, sha256=sealed.sha256)
         if known.pk != upload.pk:
             _give_back(upload, sealed, known)
-    except OSError:
+    except (OSError, UploadRefused):
         upload.sealed.unlink(missing_ok=True)  # a full disk has no room for half of a file
         raise
     upload.dump = known
     _discard(upload)
     return known
+
+
+def _require_role(upload: Upload) -> None:
+    """The person may have lost the role since the request began that brought the bytes."""
+    person = User.objects.filter(pk=upload.user_id).first()
+    if person is None or not person.is_active or not can_upload(viewer_of(person), upload.team_id):
+        raise UploadRefused(403, "You may no longer upload to this team.", where=upload.original_name,
+                            remedy="Ask a team lead for the role of analyst.")  # fmt: skip
 
 
 def _sealed(upload: Upload) -> Sealed:
@@ -242,6 +256,7 @@ def _sealed(upload: Upload) -> Sealed:
 
 def _adopt(upload: Upload, sealed: Sealed) -> Dump:
     with transaction.atomic():
+        _require_upload(upload)
         dump = Dump.objects.create(
             id=upload.pk, team_id=upload.team_id, name=upload.original_name[:200], original_name=upload.original_name,
             sha256=sealed.sha256, size_bytes=upload.length, format=upload.format, uploaded_by_id=upload.user_id,
@@ -257,6 +272,7 @@ def _adopt(upload: Upload, sealed: Sealed) -> Dump:
 def _give_back(upload: Upload, sealed: Sealed, known: Dump) -> None:
     """The file is there already: out of the trash with it, and where only its analysis was kept, it is kept again."""
     with transaction.atomic():
+        _require_upload(upload)
         row = Dump.objects.select_for_update().get(pk=known.pk)
         restore(request=on_behalf_of(upload.user), dump=row, detail="uploaded again")
         if row.without_original:
@@ -277,9 +293,18 @@ def _discard(upload: Upload) -> None:
 
 
 def cancel_upload(*, upload: Upload) -> None:
-    """Forget an upload and its bytes."""
+    """Forget an upload and its bytes, but not a dump that is made of them at this moment."""
+    with transaction.atomic():
+        for row in Upload.objects.select_for_update().filter(pk=upload.pk):
+            row.delete()
     _discard(upload)
-    Upload.objects.filter(pk=upload.pk).delete()
+
+
+def _require_upload(upload: Upload) -> None:
+    """Inside of a transaction: nobody has cancelled it, and nobody does before the transaction ends. Raises UploadRefused."""
+    if not Upload.objects.select_for_update().filter(pk=upload.pk).exists():
+        raise _gone(upload)
+    _require_role(upload)  # encrypting it may have taken long
 
 
 def expire_uploads() -> int:

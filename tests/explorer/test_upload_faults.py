@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -17,7 +18,8 @@ from django.db import connection
 from pytest_django import Settings
 
 from explorer import sealed_files
-from explorer.models import Analysis, Dump, Upload, User
+from explorer.models import Analysis, Dump, Membership, Role, Team, Upload, User
+from explorer.sealed_files import Sealed
 from explorer.services import uploads, vault
 from explorer.services.checksums import Checksum
 from explorer.services.uploads import Labels, UploadRefused, append, create_upload, settle
@@ -206,3 +208,82 @@ def test_two_finalisers_make_one_dump(bob: User, team, settings: Settings, goals
     assert one == _DOUBLE_FINALISES
     assert Dump.objects.count() == _DOUBLE_FINALISES
     assert not list(first.part.parent.iterdir())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_upload_cancelled_while_it_becomes_a_dump_leaves_the_dump(tus: Tus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key and the file are there, the row is not yet: whoever cancels at that moment waits for it."""
+    content = core_bytes(5000)
+    address = tus.new(len(content))
+    upload = Upload.objects.get()
+    keep, tried = vault.keep, threading.Event()
+
+    def cancel() -> None:
+        tried.set()
+        uploads.cancel_upload(upload=upload)
+        connection.close()
+
+    other = threading.Thread(target=cancel)
+
+    def keep_slowly(*arguments: object) -> None:
+        keep(*arguments)
+        other.start()
+        tried.wait(10)
+        other.join(0.5)
+
+    monkeypatch.setattr(vault, "keep", keep_slowly)
+    assert tus.patch(address, 0, content).status_code == 204
+    other.join(30)
+    assert content_of(Dump.objects.get()) == content
+
+
+class Losing(io.BytesIO):
+    """The bytes of a person who loses their role while they arrive."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        Membership.objects.update(role=Role.VIEWER)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("algorithm", ["", "sha256"])
+def test_who_loses_the_role_during_an_upload_gives_no_dump(bob: User, team: Team, algorithm: str) -> None:
+    content = core_bytes(5000)
+    upload = create_upload(user=bob, team=team, name="x", length=len(content), labels=Labels())
+    sums = Checksum(checksum(content)) if algorithm else None
+    with pytest.raises(UploadRefused) as refusal:
+        append(upload=upload, offset=0, body=Losing(content), length=len(content), checksum=sums)
+    assert refusal.value.status == 403
+    uploads.expire_uploads()
+    assert not Dump.objects.exists()
+    Membership.objects.update(role=Role.ANALYST)
+    uploads.expire_uploads()
+    assert content_of(Dump.objects.get()) == content
+
+
+@pytest.mark.parametrize("algorithm", ["", "sha256"])
+def test_a_role_that_is_lost_ends_a_large_upload_before_its_end(
+    bob: User, team: Team, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    monkeypatch.setattr(uploads, "_SEEN_TO_EVERY_BYTES", 2 << 20)
+    content = core_bytes(5 << 20)
+    upload = create_upload(user=bob, team=team, name="x", length=len(content), labels=Labels())
+    body = Losing(content)
+    with pytest.raises(UploadRefused) as refusal:
+        append(
+            upload=upload, offset=0, body=body, length=len(content), checksum=Checksum(checksum(content)) if algorithm else None
+        )
+    assert (refusal.value.status, body.tell()) == (403, 2 << 20)
+
+
+def test_a_role_lost_while_the_file_is_encrypted_gives_no_dump(bob: User, team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, seal = core_bytes(5000), uploads.seal
+    upload = create_upload(user=bob, team=team, name="x", length=len(content), labels=Labels())
+
+    def seal_slowly(*paths: Path) -> Sealed:
+        Membership.objects.update(role=Role.VIEWER)
+        return seal(*paths)
+
+    monkeypatch.setattr(uploads, "seal", seal_slowly)
+    with pytest.raises(UploadRefused):
+        append(upload=upload, offset=0, body=io.BytesIO(content), length=len(content))
+    assert not Dump.objects.exists() and [path.name for path in upload.part.parent.iterdir()] == [upload.part.name]
