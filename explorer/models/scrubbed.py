@@ -11,7 +11,7 @@ from explorer.models.team import User
 
 
 class ScrubbedCopy(models.Model):
-    """What was asked for and how far it is. ``token`` is held by the worker that makes it, while ``lease_until`` lasts.
+    """What was asked for and how far it is. The worker that holds ``token`` while ``lease_until`` lies ahead makes it.
 
     The copy and its certificate lie in the directory of the dump, and go with it.
     """
@@ -26,6 +26,8 @@ class ScrubbedCopy(models.Model):
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     asked_at = models.DateTimeField()
     state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    #: How often it was started since it was asked for.
+    attempts = models.PositiveSmallIntegerField(default=0)
     token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -40,6 +42,11 @@ class ScrubbedCopy(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state in (self.State.WAITING, self.State.RUNNING)
+
+    @property
+    def percent(self) -> int:
+        """How far the present stage is."""
+        return round(100 * min(1.0, max(0.0, self.fraction)))
 
     @property
     def file(self) -> Path:

@@ -1,36 +1,36 @@
 """Analyses: started by one compare-and-set, kept by a lease, ended by whoever holds the token.
 
-The database says what work exists; a message is only a doorbell. A worker that dies stops renewing its lease; the
-reaper rings again, until it was lost three times. A dump whose reader dies twice is put aside (docs/architecture.md).
+The database says what work exists; a message is only a doorbell. A dump whose reader dies twice is put aside
+(docs/architecture.md).
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
-from kombu.exceptions import ChannelError, KombuError
 
 from analysis.errors import AnalysisError, Corrupt
 from analysis.index import open_index
 from explorer.models import Analysis, Dump, Finding, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
+from explorer.services import leases
+from explorer.services.bell import ring
 from explorer.services.engine import EngineCrashed, EngineRefused, EngineStopped, run_engine
 from explorer.services.findings import findings_of, replace_findings
+from explorer.services.leases import Lease, LeaseLost
 from explorer.services.plain_dumps import plain_dump
 from explorer.services.plain_text import plain, without_nul
 from explorer.services.quotas import measure
 from explorer.services.search_rows import FoundNames, names_found, replace_postings, signature_of
 from explorer.services.turns import next_in_turn, startable
+from explorer.services.vault import OriginalGone
 
 log = structlog.get_logger()
 _LOG_CHARACTERS = 20_000
@@ -38,52 +38,17 @@ _WORDS = 4_000
 _REPORT = "Please report it with the log below; the dump is kept."
 
 
-class OriginalGone(Exception):
-    """The file that an analysis reads was deleted; the text says when, and what to do."""
-
-
-class LeaseLost(Exception):
-    """Another worker, a cancellation or the reaper took the analysis away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to write one Analysis row, as long as the token in the row is this one."""
-
-    analysis_id: UUID
-    token: UUID
-
-    def renew(self, **changes: Any) -> None:
-        """Write changes and lengthen the lease. Raises LeaseLost when the row is no longer ours."""
-        rows = Analysis.objects.filter(pk=self.analysis_id, token=self.token, state__in=OPEN_STATES)
-        if not rows.update(lease_until=_lease_end(), **changes):
-            raise LeaseLost
-
-    def end(self, state: State, **changes: Any) -> None:
-        """Write the outcome and give the lease up. Raises LeaseLost when the row is no longer ours."""
-        rows = Analysis.objects.filter(pk=self.analysis_id, token=self.token, state__in=OPEN_STATES)
-        if not rows.update(state=state, token=None, lease_until=None, finished_at=timezone.now(), **changes):
-            raise LeaseLost
-
-
 def enqueue(analysis_id: UUID) -> None:
-    """Ring the bell. Without a broker nothing is lost: the reaper rings again."""
+    """Ring for a worker."""
     from explorer.tasks import analyse  # tasks import services
 
-    try:
-        analyse.delay(str(analysis_id))
-    except (KombuError, ChannelError, OSError) as error:
-        log.warning("broker_unreachable", analysis=str(analysis_id), error=str(error))
+    ring(analyse, str(analysis_id))
 
 
 def claim(analysis_id: UUID) -> Lease | None:
     """Start an analysis that waits, or one whose lease ran out. None when somebody else has it or it has ended."""
-    token = uuid4()
-    started = Analysis.objects.filter(startable(), pk=analysis_id).update(
-        state=State.CHECKING, token=token, lease_until=_lease_end(), attempts=F("attempts") + 1, started_at=timezone.now(),
-        stage="", fraction=0.0, detail="",
-    )  # fmt: skip
-    return Lease(analysis_id, token) if started else None
+    changes = {"state": State.CHECKING, "started_at": timezone.now(), "stage": "", "fraction": 0.0, "detail": ""}
+    return leases.claim(Analysis, analysis_id, startable(), **changes)
 
 
 def run_next() -> None:
@@ -104,7 +69,7 @@ def run(analysis_id: UUID) -> None:
 
 def _work(lease: Lease) -> None:
     """Ends in done or failed with a reason, or in waiting for another start."""
-    analysis = Analysis.objects.select_related("dump").get(pk=lease.analysis_id)
+    analysis = Analysis.objects.select_related("dump").get(pk=lease.row_id)
     scratch = Path(settings.SCRATCH_DIR) / f"{analysis.pk}-{lease.token}"
     _sweep(analysis)
     try:
@@ -159,7 +124,7 @@ def _checked_result(dump: Dump, made: Path) -> tuple[dict[str, Any], dict[str, A
     Raises Corrupt: the engine read a file that nobody vouches for.
     """
     remedy = "Please report it with the log below; the dump is kept."
-    if any(path.is_symlink() for path in made.rglob("*")):
+    if any(path.is_symlink() for path in (made, *made.rglob("*"))):
         raise Corrupt("the analysis wrote a result with links in it", remedy=remedy)
     try:
         made_index = open_index(made)
@@ -195,7 +160,7 @@ def _fail(lease: Lease, code: str, what: str, where: str, remedy: str, engine_lo
             error_remedy=plain(remedy, _WORDS), log=without_nul(engine_log, _LOG_CHARACTERS),
         )  # fmt: skip
     except LeaseLost:
-        log.warning("lease_lost", analysis=str(lease.analysis_id))
+        log.warning("lease_lost", analysis=str(lease.row_id))
 
 
 def _crashed(lease: Lease, analysis: Analysis, crash: EngineCrashed) -> None:
@@ -240,22 +205,20 @@ def rerun(*, dump: Dump) -> Analysis:
 
 def reap() -> int:
     """Ring again for analyses nobody holds, and end those that were started too often. How many were touched."""
-    now = timezone.now()
-    unheld = Q(lease_until__lt=now) | Q(lease_until=None, created_at__lt=now - timedelta(seconds=settings.LEASE_SECONDS))
-    found = list(Analysis.objects.filter(unheld, state__in=OPEN_STATES).values_list("pk", "attempts", "crashes", "lease_until"))
-    for analysis_id, attempts, crashes, lease_until in found:
-        row = Analysis.objects.filter(pk=analysis_id, lease_until=lease_until, state__in=OPEN_STATES)
-        if attempts - crashes >= settings.MAXIMUM_LOSSES:
-            row.update(
-                state=State.FAILED, token=None, lease_until=None, finished_at=now, error_code="gave_up",
-                error_what=f"The analysis was started {attempts} times and its worker was lost {attempts - crashes} times.",
-                error_remedy="The dump is kept. Check the server's memory and its logs, then run the analysis again.",
-            )  # fmt: skip
-            _sweep(Analysis.objects.select_related("dump").get(pk=analysis_id))
-        elif row.update(state=State.QUEUED, token=None, lease_until=_lease_end()):
-            enqueue(analysis_id)
-    return len(found)
+    rows = Analysis.objects.select_related("dump").filter(state__in=OPEN_STATES)
+    return leases.reap(
+        rows, since="created_at", waiting=State.QUEUED, given_up=_given_up, ring=lambda analysis: enqueue(analysis.pk)
+    )
 
 
-def _lease_end() -> datetime:
-    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+def _given_up(analysis: Analysis) -> dict[str, Any]:
+    """What to write where the worker was lost too often, nothing where it was not."""
+    losses = analysis.attempts - analysis.crashes
+    if losses < settings.MAXIMUM_LOSSES:
+        return {}
+    _sweep(analysis)
+    return {
+        "state": State.FAILED, "error_code": "gave_up",
+        "error_what": f"The analysis was started {analysis.attempts} times and its worker was lost {losses} times.",
+        "error_remedy": "The dump is kept. Check the server's memory and its logs, then run the analysis again.",
+    }  # fmt: skip

@@ -10,10 +10,10 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import Q
-from kombu.exceptions import ChannelError, KombuError
 
 from explorer.models import AuditEntry, Role, Team, User
 from explorer.services.audit_names import Names
+from explorer.services.bell import ring
 
 log = structlog.get_logger()
 _Action = AuditEntry.Action
@@ -47,10 +47,7 @@ def _later(row: AuditEntry) -> None:
 def _queue(sequence: int) -> None:
     from explorer.tasks import tell_leads  # tasks import services
 
-    try:
-        tell_leads.delay(sequence)
-    except (KombuError, ChannelError, OSError) as error:
-        log.warning("notice_not_queued", row=sequence, error=type(error).__name__)
+    ring(tell_leads, sequence)
 
 
 def tell_leads(sequence: int) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -15,16 +14,19 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
 from analysis.errors import AnalysisError
 from explorer.access import dump_for
 from explorer.models import AuditEntry, Dump, ScrubbedCopy
+from explorer.services import leases
 from explorer.services.audit import as_person, write_down
+from explorer.services.bell import ring
 from explorer.services.disk import disk
-from explorer.services.engine import EngineCrashed, EngineRefused, scrub_dump
+from explorer.services.engine import EngineCrashed, EngineRefused, EngineStopped, scrub_dump
+from explorer.services.leases import Lease, LeaseLost, claim
 from explorer.services.plain_dumps import plain_dump
 from explorer.services.plain_text import plain
+from explorer.services.vault import OriginalGone
 
 log = structlog.get_logger()
 _State = ScrubbedCopy.State
@@ -32,23 +34,23 @@ _CERTIFICATE_BYTES = 1 << 20
 _NO_ROOM = "There is not enough free space on the server's disk for a copy of this dump."
 
 
-class CopyTaken(Exception):
-    """The dump was deleted, or another worker makes the copy."""
-
-
 def ask(*, request: HttpRequest, dump: Dump) -> None:
-    """Have the copy made, or made again; nothing when it is being made. Raises PermissionDenied."""
+    """Have the copy made, or made again; nothing when it is being made. Raises PermissionDenied, and OriginalGone."""
     dump = dump_for(request, dump.pk, "scrub")
-    write_down(request, AuditEntry.Action.MAKE_SCRUBBED, dump=dump)
     with transaction.atomic():
-        Dump.objects.select_for_update().get(pk=dump.pk)
+        row = Dump.objects.select_for_update().get(pk=dump.pk)
+        if row.without_original:
+            raise OriginalGone(row.without_original)
         known = ScrubbedCopy.objects.filter(dump=dump).first()
         if known and known.is_open:
             return
-        fresh = {"asked_by": as_person(request), "asked_at": timezone.now(), "state": _State.WAITING, "token": None,
-                 "lease_until": None, "finished_at": None, "stage": "", "fraction": 0.0, "problem": ""}  # fmt: skip
+        write_down(request, AuditEntry.Action.MAKE_SCRUBBED, dump=dump)
+        fresh = {
+            "asked_by": as_person(request), "asked_at": timezone.now(), "state": _State.WAITING, "attempts": 0, "token": None,
+            "lease_until": None, "finished_at": None, "stage": "", "fraction": 0.0, "problem": "",
+        }  # fmt: skip
         ScrubbedCopy.objects.update_or_create(dump=dump, defaults=fresh)
-        transaction.on_commit(lambda: _ring(dump.pk))
+        transaction.on_commit(lambda: enqueue(dump.pk))
 
 
 def take(*, request: HttpRequest, dump: Dump) -> Path:
@@ -72,91 +74,87 @@ def certificate_of(copy: ScrubbedCopy) -> dict[str, Any] | None:
     return found if sound else None
 
 
+def enqueue(dump_id: UUID) -> None:
+    """Ring for a worker."""
+    from explorer.tasks import scrub  # tasks import services
+
+    ring(scrub, str(dump_id))
+
+
 def run(dump_id: UUID) -> None:
-    """Make the copy of a dump, or nothing when it is not ours to make. Ends in done or failed with a reason."""
-    token = uuid4()
-    lost = Q(state=_State.WAITING) | Q(state=_State.RUNNING, lease_until__lt=timezone.now())
-    if not ScrubbedCopy.objects.filter(lost, dump=dump_id).update(state=_State.RUNNING, token=token, lease_until=_lease_end()):
+    """Make the copy of a dump, or nothing when it is not ours to make. Ends in done or failed with a reason, or in waiting for
+    another start."""
+    copy = ScrubbedCopy.objects.select_related("dump").filter(dump=dump_id).first()
+    lease = claim(ScrubbedCopy, copy.pk, _startable(), state=_State.RUNNING, stage="", fraction=0.0) if copy else None
+    if copy is None or lease is None:
         return
-    copy = ScrubbedCopy.objects.select_related("dump").get(dump=dump_id)
-    _sweep(copy)
-    work = copy.dump.directory / f"scrubbing-{token}"
+    work = Path(settings.SCRATCH_DIR) / f"{dump_id}-{lease.token}"
     try:
-        _make(copy, token, work)
-    except CopyTaken:
+        problem = _made(copy, lease, work)
+        lease.end(_State.FAILED if problem else _State.DONE, problem=problem)
+    except LeaseLost:
         log.warning("lease_lost", scrubbed=str(dump_id))
-    except (EngineRefused, AnalysisError) as refusal:
-        _end(token, _State.FAILED, problem=plain(" ".join(filter(None, (refusal.what, refusal.remedy))), 1000))
-    except EngineCrashed as crash:
-        _end(token, _State.FAILED, problem=plain(f"The copy could not be made: {crash}.", 1000))
-    except OSError as error:
-        _end(token, _State.FAILED, problem=f"The server could not read or write a file: {error.strerror}.")
+    except EngineStopped:
+        log.warning("engine_stopped", scrubbed=str(dump_id))  # as a lost worker: the reaper brings it back
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _make(copy: ScrubbedCopy, token: UUID, work: Path) -> None:
+def _startable() -> Q:
+    lost = Q(state=_State.RUNNING, lease_until__lt=timezone.now())
+    return (Q(state=_State.WAITING) | lost) & Q(attempts__lt=settings.MAXIMUM_LOSSES)
+
+
+def _made(copy: ScrubbedCopy, lease: Lease, work: Path) -> str:
+    """Make it; why there is none, "" where there is. Raises LeaseLost and EngineStopped."""
+    try:
+        return _make(copy, lease, work)
+    except EngineStopped:
+        raise
+    except (EngineRefused, AnalysisError) as refusal:
+        return plain(" ".join(filter(None, (refusal.what, refusal.remedy))), 1000)
+    except EngineCrashed as crash:
+        return plain(f"The copy could not be made: {crash}.", 1000)
+    except OSError as error:
+        return f"The server could not read or write a file: {error.strerror}."
+
+
+def _make(copy: ScrubbedCopy, lease: Lease, work: Path) -> str:
     def renew(stage: str = "", fraction: float = 0.0, **_: Any) -> None:
-        changes: dict[str, Any] = {"stage": stage, "fraction": fraction} if stage else {}
-        if not ScrubbedCopy.objects.filter(token=token).update(lease_until=_lease_end(), **changes):
-            raise CopyTaken
+        lease.renew(**({"stage": stage, "fraction": fraction} if stage else {}))
 
     made, told = work / "copy", work / "certificate.json"
+    work.mkdir(parents=True, mode=0o700)
     with plain_dump(copy.dump, progress=renew) as source:
         size = source.stat().st_size
         if disk().room_bytes < size:
-            _end(token, _State.FAILED, problem=_NO_ROOM)
-            return
-        work.mkdir()
+            return _NO_ROOM
         scrub_dump(source, made, told, renew)
-    renew()
-    # The certificate last: a copy without one is none.
-    copy.certificate.unlink(missing_ok=True)
-    made.replace(copy.file)
-    told.replace(copy.certificate)
+    with transaction.atomic():  # nobody removes the original at this moment, and the copies with it
+        row = Dump.objects.select_for_update().filter(pk=copy.dump_id).first()
+        renew()
+        if row is None or row.without_original:
+            raise OriginalGone(row.without_original if row else "The dump was deleted.")
+        # The certificate last: a copy without one is none.
+        copy.certificate.unlink(missing_ok=True)
+        made.replace(copy.file)
+        told.replace(copy.certificate)
     if certificate_of(copy) is None or copy.file.stat().st_size != size:
         copy.file.unlink(missing_ok=True)
-        _end(token, _State.FAILED, problem="The engine wrote no sound certificate.")
-        return
-    _end(token, _State.DONE)
-
-
-def _end(token: UUID, state: ScrubbedCopy.State, problem: str = "") -> None:
-    rows = ScrubbedCopy.objects.filter(token=token)
-    rows.update(state=state, problem=problem, token=None, lease_until=None, finished_at=timezone.now())
+        return "The engine wrote no sound certificate."
+    return ""
 
 
 def reap() -> int:
-    """Ring again for copies that nobody makes; how many."""
-    now = timezone.now()
-    patient = now - timedelta(seconds=settings.LEASE_SECONDS)
-    lost = Q(state=_State.RUNNING, lease_until__lt=now) | Q(state=_State.WAITING, asked_at__lt=patient)
-    found = list(ScrubbedCopy.objects.filter(lost).values_list("dump_id", "token"))
-    for dump_id, token in found:
-        row = ScrubbedCopy.objects.filter(dump=dump_id, token=token)
-        if token is None:
-            _ring(dump_id)
-        else:
-            # Whoever made it died with it: the next try is a person's to start.
-            row.update(state=_State.FAILED, token=None, lease_until=None, finished_at=now, problem="The worker was lost.")
-    return len(found)
+    """Ring again for copies that nobody makes, and end those that were started too often; how many were touched."""
+    rows = ScrubbedCopy.objects.filter(state__in=(_State.WAITING, _State.RUNNING))
+    return leases.reap(
+        rows, since="asked_at", waiting=_State.WAITING, given_up=_given_up, ring=lambda copy: enqueue(copy.dump_id)
+    )
 
 
-def _sweep(copy: ScrubbedCopy) -> None:
-    """Remove what a worker that was killed left behind."""
-    for left in copy.dump.directory.glob("scrubbing-*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _ring(dump_id: UUID) -> None:
-    """Ring the bell. Without a broker nothing is lost: the reaper rings again."""
-    from explorer.tasks import scrub  # tasks import services
-
-    try:
-        scrub.delay(str(dump_id))
-    except OperationalError as error:
-        log.warning("broker_unreachable", scrubbed=str(dump_id), error=str(error))
-
-
-def _lease_end() -> datetime:
-    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+def _given_up(copy: ScrubbedCopy) -> dict[str, Any]:
+    """What to write where the worker was lost too often, nothing where it was not."""
+    if copy.attempts < settings.MAXIMUM_LOSSES:
+        return {}
+    return {"state": _State.FAILED, "problem": f"The worker that makes it was lost {copy.attempts} times."}

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from explorer.access import dump_for
 from explorer.models import IllegalTransition
 from explorer.services import analyses
+from explorer.services.vault import OriginalGone
 
 
 @require_POST
@@ -20,7 +21,7 @@ def rerun(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     dump = dump_for(request, dump_id, to="analyse")
     try:
         analyses.rerun(dump=dump)
-    except analyses.OriginalGone as gone:
+    except OriginalGone as gone:
         messages.error(request, str(gone))
     return redirect(dump)
 

@@ -17,6 +17,7 @@ from explorer.access import dump_for
 from explorer.long_answers import download
 from explorer.models import ScrubbedCopy
 from explorer.services import scrubbed
+from explorer.services.vault import OriginalGone
 
 _PIECE_BYTES = 1 << 20
 
@@ -24,8 +25,11 @@ _PIECE_BYTES = 1 << 20
 @require_POST
 def make(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     dump = dump_for(request, dump_id, "scrub")
-    scrubbed.ask(request=request, dump=dump)
-    messages.success(request, "A scrubbed copy is being made. This page says when it is there.")
+    try:
+        scrubbed.ask(request=request, dump=dump)
+        messages.success(request, "A scrubbed copy is being made. This page says when it is there.")
+    except OriginalGone as gone:
+        messages.error(request, str(gone))
     return redirect("dump-access", dump.pk)
 
 

@@ -19,8 +19,8 @@ from analysis.index import open_index
 from explorer.models import Analysis, IllegalTransition, State
 from explorer.models.analysis import OPEN_STATES
 from explorer.services import analyses, plain_dumps
-from explorer.services.analyses import Lease, LeaseLost
 from explorer.services.disk import Disk
+from explorer.services.leases import Lease, LeaseLost
 from explorer.services.plain_dumps import plain_dump
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.waiting_analyses import again, expire, received
@@ -128,7 +128,7 @@ def test_cancelled_and_deleted_analyses_cannot_be_renewed(analysis: Analysis) ->
     with pytest.raises(LeaseLost):
         lease.renew()
     with pytest.raises(LeaseLost):
-        Lease(uuid4(), uuid4()).renew()
+        Lease(Analysis, uuid4(), uuid4()).renew()
 
 
 def test_the_reaper_leaves_alone_what_is_held(analysis: Analysis) -> None:

@@ -122,7 +122,7 @@ def test_nonsense_on_standard_output_is_endured(analysis: Analysis, engine, djan
     assert again(analysis).state == State.DONE
 
 
-@pytest.mark.parametrize("mode", ["torn", "wordless", "linked", "nothing"])
+@pytest.mark.parametrize("mode", ["torn", "wordless", "linked", "elsewhere", "nothing"])
 def test_a_broken_result_is_never_published(analysis: Analysis, engine, mode: str) -> None:
     engine(mode)
     analyses.run(analysis.pk)

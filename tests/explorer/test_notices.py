@@ -84,7 +84,7 @@ def test_a_broker_that_is_away_is_in_nobodys_way(dump: Dump, bob: User, told, mo
     with told():
         monkeypatch.setattr(tasks.tell_leads, "delay", away)
         assert shared(bob, dump)
-    assert "notice_not_queued" in capsys.readouterr().out
+    assert "broker_unreachable" in capsys.readouterr().out
 
 
 def test_without_a_mail_server_nobody_is_told(dump: Dump, bob: User, told, settings) -> None:

@@ -15,6 +15,7 @@ from analysis.errors import Corrupt
 from explorer.models import Analysis, State
 from explorer.services import analyses
 from explorer.services.engine import EngineRefused
+from explorer.services.leases import LeaseLost
 from explorer.services.plain_dumps import plain_dump
 from tests.explorer.elf_cores import core_bytes
 from tests.explorer.waiting_analyses import again, received
@@ -110,5 +111,5 @@ def test_a_cancelled_analysis_stops_its_decompressor(analysis: Analysis, setting
     assert lease is not None
     analyses.cancel(analysis=again(analysis))
     settings.SCRATCH_DIR.mkdir()
-    with pytest.raises(analyses.LeaseLost), plain_dump(analysis.dump, scratch=settings.SCRATCH_DIR, progress=lease.renew):
+    with pytest.raises(LeaseLost), plain_dump(analysis.dump, scratch=settings.SCRATCH_DIR, progress=lease.renew):
         pass

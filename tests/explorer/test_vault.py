@@ -80,7 +80,7 @@ def test_a_restored_backup_opens_nothing_without_the_key(
         reader.post(address(row, "dump-original-ask"), WHY, follow=True).content.decode(),
     ):
         shut += GONE in said
-    with pytest.raises(analyses.OriginalGone, match=GONE):
+    with pytest.raises(OriginalGone, match=GONE):
         analyses.rerun(dump=row)
     waiting = Analysis.objects.create(dump=row)
     analyses.run(waiting.pk)
