@@ -14,7 +14,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Sealed:
     """What sealing found and made: SHA-256 of the plain file, and the key that opens the sealed one."""
 
     sha256: str
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 def seal(source: Path, target: Path) -> Sealed:

@@ -75,7 +75,8 @@ def sent(*, request: HttpRequest, dump: Dump, original: Original, purpose: Purpo
     try:
         yield from original.pieces()
     except (AnalysisError, OSError) as error:
-        _say(request, dump, purpose, AuditEntry.Outcome.FAILED, str(error))
+        what = f"The server could not read the file: {error.strerror}" if isinstance(error, OSError) else str(error)
+        _say(request, dump, purpose, AuditEntry.Outcome.FAILED, what)  # no path: where the store lies is nobody's business
         raise
 
 

@@ -1,6 +1,6 @@
 """What teams may keep and how much one person may upload at a time, asked when an upload begins.
 
-A team's bytes are what its dumps take on the disk (file, unpacked file, indexes, copies; the trash too), its PDBs, and what its
+A team's bytes are what its dumps take on the disk (file, indexes, copies; the trash too), its PDBs, and what its
 uploads under way were announced with. What an analysis makes is counted after it was made: it stops the next upload, not itself.
 """
 
@@ -114,7 +114,9 @@ def measure(dump: Dump) -> None:
 def measure_all() -> None:
     """The same for all of them: copies and indexes come and go."""
     for dump in Dump.objects.iterator():
-        measure(dump)
+        found = _bytes_under(dump.directory)
+        if found != dump.stored_bytes:
+            Dump.objects.filter(pk=dump.pk).update(stored_bytes=found)
 
 
 def _bytes_under(directory: Path) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from django.utils import timezone
 from explorer.models import AuditEntry, Dump, Membership, OriginalRequest, Role, Team, User
 from explorer.sealed_files import Damaged
 from explorer.services.audit_names import Names
+from explorer.services.vault import Original
 from tests.explorer.pages.visits import WHY
 from tests.explorer.test_authentication import age_proofs, code_of, set_up_app, sign_in
 from tests.stored_dumps import analysed_dump, keep_original
@@ -104,6 +106,18 @@ def test_a_file_that_was_altered_ends_the_connection_and_is_written_down(dump: D
     assert arrived == 2 << 20 < int(answer["Content-Length"])
     assert [outcome for outcome, _ in downloads()] == ["done", "failed"]
     assert "byte 2,097,152" in downloads()[1][1]
+
+
+def test_a_disk_that_fails_is_written_down_without_paths(dump: Dump, granted: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(original: Original) -> Iterator[bytes]:
+        yield b""
+        raise OSError(errno.EIO, "Input/output error", str(original.path))
+
+    answer = granted.post(reverse("dump-original", args=[dump.pk]), WHY)
+    monkeypatch.setattr(Original, "pieces", fail)
+    with pytest.raises(OSError):
+        list(answer)
+    assert downloads()[1] == ("failed", "The server could not read the file: Input/output error")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -201,6 +202,9 @@ def test_what_is_measured(team: Team, bob: User, carol: User, settings) -> None:
     (dump.directory / "copy").write_bytes(content)
     quotas.measure_all()
     assert quotas.usage_of(team).kept_bytes == 10_000 + dump.original.stat().st_size - len(content)
+    with CaptureQueriesContext(connection) as asked:
+        quotas.measure_all()
+    assert len(asked) == 1, "nothing is written where nothing changed"
     body = signed_in(carol).get(reverse("team")).content.decode()
     assert "10.0" in body and "Dumps and PDBs" not in body
     assert Upload.objects.count() == 1

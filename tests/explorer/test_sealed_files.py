@@ -121,3 +121,9 @@ def test_what_is_no_sealed_file(tmp_path: Path) -> None:
     assert not is_sealed(tmp_path / "nothing")
     (tmp_path / "plain").write_bytes(b"\x7fELF")
     assert not is_sealed(tmp_path / "plain")
+
+
+def test_a_key_is_not_in_what_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"x")
+    sealed = seal(tmp_path / "plain", tmp_path / "sealed")
+    assert repr(sealed.key) not in repr(sealed)
