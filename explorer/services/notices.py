@@ -26,20 +26,11 @@ _TOLD = frozenset({
 def announce(row: AuditEntry) -> None:
     """Have the leads told of an act that was done, once its row is there to stay."""
     if row.action in _TOLD and row.outcome == AuditEntry.Outcome.DONE:
-        _later(row)
+        tell_of(row)
 
 
-def announce_blocked(row: AuditEntry) -> None:
-    """Have them told that somebody may look at no more values for now."""
-    _later(row)
-
-
-def announce_dropped(row: AuditEntry) -> None:
-    """Have them and the person told of a role that was taken away because nobody used it."""
-    _later(row)
-
-
-def _later(row: AuditEntry) -> None:
+def tell_of(row: AuditEntry) -> None:
+    """The same of an act that is not told of as a rule: somebody may look at no more values for now, nobody used a role."""
     if settings.MAIL_IS_SET_UP and row.team_key:
         transaction.on_commit(partial(_queue, row.sequence))
 

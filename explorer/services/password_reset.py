@@ -16,10 +16,10 @@ from django.core.mail import send_mail
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
-from kombu.exceptions import ChannelError, KombuError
 
 from explorer.models import AuditEntry, User
 from explorer.services.audit import on_behalf_of, write_down
+from explorer.services.bell import ring
 
 log = structlog.get_logger()
 _NOBODY = 0
@@ -46,10 +46,7 @@ def ask(*, request: HttpRequest, name_or_address: str) -> None:
 def _queue(person_id: int) -> None:
     from explorer.tasks import mail_password_link  # tasks import services
 
-    try:
-        mail_password_link.delay(person_id)
-    except (KombuError, ChannelError, OSError) as error:
-        log.warning("password_link_not_queued", error=type(error).__name__)
+    ring(mail_password_link, person_id)
 
 
 def mail_link(person_id: int) -> None:

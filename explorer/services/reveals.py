@@ -26,7 +26,7 @@ from explorer.pages import numbers
 from explorer.permissions import can_open_window
 from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, as_person, write_down
 from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_registers, read_values, search_texts
-from explorer.services.notices import announce_blocked
+from explorer.services.notices import tell_of
 from explorer.services.plain_dumps import plain_dump
 from explorer.services.plain_text import plain
 from explorer.viewers import subject_of, viewer_of
@@ -97,7 +97,7 @@ def _begin(
         outcome = AuditEntry.Outcome.DENIED if blocked else AuditEntry.Outcome.DONE
         row = write_down(request, action, dump=dump, detail=detail, outcome=outcome, data_class=of, purpose=purpose)
         if blocked and not _blocked_before(row):
-            announce_blocked(row)
+            tell_of(row)
     if blocked:
         raise TooManyReveals
     return dump

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from explorer.models import ApiToken, AuditEntry, Membership, Role, Team
 from explorer.services.audit import by_the_server, write_down
-from explorer.services.notices import announce_dropped
+from explorer.services.notices import tell_of
 
 
 def drop() -> int:
@@ -40,7 +40,7 @@ def _drop(membership_id: int, team_id: UUID, since: date) -> bool:
         detail = f"{{0}}: {row.role} to {left}, not used since {row.last_used_on:%Y-%m-%d}"
         written = write_down(by_the_server(), AuditEntry.Action.DROP_ROLE, team=team, detail=detail, people=[row.user])
         Membership.objects.filter(pk=row.pk).update(role=left, last_used_on=timezone.localdate())
-        announce_dropped(written)
+        tell_of(written)
     return True
 
 

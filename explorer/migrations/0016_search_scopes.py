@@ -43,7 +43,7 @@ def make_index_of_before(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("explorer", "0014_scrubbed_copies")]
+    dependencies = [("explorer", "0015_scrubbed_attempts")]
 
     operations = [
         migrations.RunPython(empty, make_index_of_before),

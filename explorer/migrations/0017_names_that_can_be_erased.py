@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('explorer', '0014_scrubbed_copies'),
+        ('explorer', '0016_search_scopes'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('explorer', '0015_names_that_can_be_erased'),
+        ('explorer', '0017_names_that_can_be_erased'),
     ]
 
     operations = [
