@@ -321,7 +321,7 @@ def test_every_address_has_a_line() -> None:
 
 
 #: What a token for uploads and reading is refused although its person is not: it never sees context, values or people.
-NOT_BY_TOKEN = {"dump-object-masked", "dump-access", "dump-notes"}
+NOT_BY_TOKEN = {"dump-object-masked", "dump-access", "dump-notes", "dump-scrubbed-certificate"}
 
 
 def expected_answer(pattern: URLPattern, principal: str, method: str) -> object:
@@ -401,6 +401,8 @@ def expected_in(state: str, pattern: URLPattern, who: str, method: str) -> objec
         return FORBIDDEN
     if state == "narrowed" and who in ("viewer", "protected") and not of_the_server:
         return ABSENT
+    if name.startswith("dump-scrubbed") and TABLE[name].lead.get(method) == ABSENT and said == ABSENT:
+        return None if state == "open to everybody" else ABSENT  # there is none, or it is no business of theirs
     if state == "open to everybody" and said == ABSENT and name not in ("dump-native-thread", *OF_THE_TRASH):
         if name == "dump-query-delete":
             return ABSENT  # nobody outside the team reads its queries

@@ -35,6 +35,10 @@ _LISTED_CHARACTERS = 120
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
+#: Attributes whose value a browser follows or runs.
+_LEADING = ("href", "src", "action", "formaction", "data", "srcdoc", "xlink:href")
+
+
 class Seen(HTMLParser):
     """What a browser would make of a page: its texts, and whatever could run."""
 
@@ -49,7 +53,8 @@ class Seen(HTMLParser):
         self._inside = tag
         for name, value in attributes:
             self.texts.add(value or "")
-            if name.startswith("on") or (value or "").strip().lower().startswith("javascript:"):
+            leads = name in _LEADING and (value or "").strip().lower().startswith("javascript:")
+            if name.startswith("on") or leads:
                 self.running.append(f"{tag} {name}")
         if tag in ("svg", "iframe", "object") or (tag == "script" and "src" not in dict(attributes)):
             self.running.append(tag)
