@@ -43,6 +43,7 @@ check: install-dev
 	$(BIN)/djlint templates --lint --quiet
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	EXPLORER_PUBLIC_URL=https://dumps.example.com EXPLORER_ALLOWED_HOSTS=dumps.example.com \
+	  EXPLORER_STORE_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))')" \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 warm: install
