@@ -14,8 +14,8 @@ from tests.goals import Goals
 
 #: Pages of signing in, which somebody who is signed in does not get to see.
 OUTSIDE = ("account_login", "account_inactive", "socialaccount_login_cancelled", "share-open", "invitation-open")
-#: For programs, and a part that another page asks for.
-NO_PAGES = ("healthz", "dump-object-masked")
+#: For programs, and parts that another page asks for.
+NO_PAGES = ("healthz", "dump-object-masked", "search-names")
 
 
 def _pages(names_of: str) -> list[URLPattern]:

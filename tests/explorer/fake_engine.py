@@ -69,10 +69,8 @@ def hang(out: Path, marker: str = "") -> int:
 
 
 def told(out: Path, directory: str) -> int:
-    """What the file ``behaviour`` in the directory says; that it began stands in ``started``."""
-    began = Path(directory) / "started.new"
-    began.write_text(str(os.getpid()))
-    began.rename(Path(directory) / "started")
+    """What the file ``behaviour`` in the directory says; that it began is told by a file in ``begun`` with its process id."""
+    (Path(directory) / "begun" / str(os.getpid())).touch()
     return globals()[(Path(directory) / "behaviour").read_text()](out)
 
 

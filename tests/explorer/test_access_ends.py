@@ -203,7 +203,7 @@ def test_a_list_under_way_is_cut(path: str, long: Dump, bob: User, alice: User, 
 
 def test_a_scrubbed_copy_is_cut_off_in_the_middle(dump: Dump, bob: User, goals: Goals, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_answers, "_SECONDS", 0.0)
-    monkeypatch.setattr("explorer.views.scrubbed._PIECE_BYTES", 8)
+    monkeypatch.setattr("explorer.views.scrubbed._PIECE_BYTES", len(CONTENT) // 4)
     copy = dump.directory / "copy"
     copy.write_bytes(CONTENT)
     monkeypatch.setattr("explorer.services.scrubbed.take", lambda **_: copy)

@@ -89,7 +89,7 @@ def test_nobody_learns_who_is_here(bobs: User, alice: User, carol: User, oscar: 
         "carol",
         "carol@shop.test",
         "oscar",
-        "\u202ebob",
+        "\u202enobody",
         "x" * 254,
     ]
     wanted = asked("bob")

@@ -24,6 +24,7 @@ from tests.goals import Goals
 #: The default is 40 s: a lease runs out and the clock ticks within a lease and a quarter, the rest does not grow with it.
 #: What is asked for here is 60 s for a lost worker and 90 s for a wiped broker there.
 _LEASE_SECONDS = 4
+_AT_ONCE, _ROUNDS, _KILLS_OF_ONE = 25, 2, 2
 _CRASH_SECONDS, _LOST_SECONDS, _WIPED_SECONDS = 5.0, 1.25 * _LEASE_SECONDS + 10, 1.25 * _LEASE_SECONDS + 40
 
 
@@ -37,11 +38,12 @@ class Machine:
             EXPLORER_BROKER_URL=f"redis+socket://{self.socket}?virtual_host=0",
             EXPLORER_ENGINE_COMMAND=engine_command("told", str(directory)),
         )  # fmt: skip
+        (directory / "begun").mkdir(parents=True)
         migrate(self.environment)
         self._running: list[subprocess.Popen[bytes]] = []
         self.start_broker()
         self._start(
-            [sys.executable, "-m", "celery", "-A", "explorer", "worker", "--beat", "--concurrency", "1", "--loglevel", "ERROR",
+            [sys.executable, "-m", "celery", "-A", "explorer", "worker", "--beat", "--concurrency", str(_AT_ONCE), "--loglevel", "ERROR",
              "--queues", "analysis,maintenance", "--schedule", str(directory / "beat")]
         )  # fmt: skip
 
@@ -67,14 +69,20 @@ class Machine:
             process.wait()
 
     def engines_are_to(self, behaviour: str) -> None:
-        (self.directory / "started").unlink(missing_ok=True)
         (self.directory / "behaviour").write_text(behaviour)
+        for told in self.begun():
+            told.unlink()
 
-    def engine(self) -> int:
-        """The process of the engine, once it has begun."""
-        began = self.directory / "started"
-        wait_for(began.exists)
-        return int(began.read_text())
+    def begun(self) -> list[Path]:
+        """A file of each engine that began since they were told what to do; its name is the process id."""
+        return list((self.directory / "begun").iterdir())
+
+    def kill_workers(self) -> float:
+        """Kill the worker of every engine that began; when that was."""
+        workers = [int(Path(f"/proc/{engine.name}/stat").read_text().rpartition(")")[2].split()[1]) for engine in self.begun()]
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        return time.time()
 
     def upload(self, count: int) -> None:
         run_python(MAKE_DUMP.format(count=count, first=next(self._seeds)), self.environment)
@@ -106,29 +114,39 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 def test_work_goes_on_soon_after_whatever_is_lost(machine: Machine, goals: Goals) -> None:
     machine.engines_are_to("crash")
     machine.upload(1)
-    machine.engine()
+    wait_for(machine.begun)
     crash = wait_for(lambda: machine.rows("crashes > 0"))
     wait_for(lambda: machine.rows("error_code = 'quarantined' AND attempts = 2"))
-    machine.engines_are_to("hang")
-    machine.upload(1)
-    lost = []
-    for following in ("hang", "done"):
-        worker = int(Path(f"/proc/{machine.engine()}/stat").read_text().rpartition(")")[2].split()[1])
-        machine.engines_are_to(following)
-        os.kill(worker, signal.SIGKILL)
-        lost.append(wait_for((machine.directory / "started").exists))
-    wait_for(lambda: machine.rows("state = 'done' AND attempts = 3"))
+    lost = sorted(seconds for _ in range(_ROUNDS) for seconds in _times_until_lost_work_runs_again(machine))
+    assert machine.rows(f"state = 'done' AND attempts = {_KILLS_OF_ONE + 1}") == _ROUNDS * _AT_ONCE
     os.killpg(machine.broker.pid, signal.SIGKILL)
     machine.upload(3)
     machine.start_broker()
-    wiped = wait_for(lambda: machine.rows("state = 'done'") == 4)
+    done = _ROUNDS * _AT_ONCE + 3
+    wiped = wait_for(lambda: machine.rows("state = 'done'") == done)
     at = f"at a lease of {_LEASE_SECONDS} s"
     goals.count(f"G3 crash of a reader shown within 5 s (took {crash:.1f} s)", crash <= _CRASH_SECONDS, 1)
     soon = sum(seconds <= _LOST_SECONDS for seconds in lost)
-    goals.count(
-        f"G3 lost workers whose work ran again within {_LOST_SECONDS:.0f} s {at} (worst {max(lost):.1f} s)", soon, len(lost)
-    )
+    figures = f"median {lost[len(lost) // 2]:.1f} s, 99th of 100 {lost[-2]:.1f} s"
+    goals.count(f"G3 killed workers whose work ran again within {_LOST_SECONDS:.0f} s {at} ({figures})", soon, len(lost))
     back = 3 * (wiped <= _WIPED_SECONDS)
     goals.count(f"G3 analyses done within {_WIPED_SECONDS:.0f} s of a wiped broker {at} (took {wiped:.1f} s)", back, 3)
     assert crash <= _CRASH_SECONDS
+    assert len(lost) == _ROUNDS * _AT_ONCE * _KILLS_OF_ONE
     assert (soon, back) == (len(lost), 3)
+
+
+def _times_until_lost_work_runs_again(machine: Machine) -> list[float]:
+    """As many analyses as fit run at once, and all their workers are killed, as often as a dump is given another start."""
+    machine.engines_are_to("hang")
+    before = machine.rows("state = 'done'")
+    machine.upload(_AT_ONCE)
+    wait_for(lambda: len(machine.begun()) == _AT_ONCE)
+    lost: list[float] = []
+    for following in ["hang"] * (_KILLS_OF_ONE - 1) + ["done"]:
+        killed = machine.kill_workers()
+        machine.engines_are_to(following)
+        wait_for(lambda: len(machine.begun()) == _AT_ONCE)
+        lost += [told.stat().st_mtime - killed for told in machine.begun()]
+    wait_for(lambda: machine.rows("state = 'done'") == before + _AT_ONCE)
+    return lost

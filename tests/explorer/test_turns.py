@@ -19,7 +19,7 @@ def started(monkeypatch) -> list[Analysis]:
     order: list[Analysis] = []
 
     def work(lease: analyses.Lease) -> None:
-        order.append(Analysis.objects.select_related("dump__team").get(pk=lease.analysis_id))
+        order.append(Analysis.objects.select_related("dump__team").get(pk=lease.row_id))
         lease.end(State.DONE)
 
     monkeypatch.setattr(analyses, "_work", work)
