@@ -43,8 +43,8 @@ class Machine:
         self._running: list[subprocess.Popen[bytes]] = []
         self.start_broker()
         self._start(
-            [sys.executable, "-m", "celery", "-A", "explorer", "worker", "--beat", "--concurrency", str(_AT_ONCE), "--loglevel", "ERROR",
-             "--queues", "analysis,maintenance", "--schedule", str(directory / "beat")]
+            [sys.executable, "-m", "celery", "-A", "explorer", "worker", "--beat", "--concurrency", str(_AT_ONCE),
+             "--loglevel", "ERROR", "--queues", "analysis,maintenance", "--schedule", str(directory / "beat")]
         )  # fmt: skip
 
     def start_broker(self) -> None:
