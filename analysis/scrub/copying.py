@@ -31,7 +31,7 @@ from analysis.tables.facts import ENGINE_VERSION
 
 #: Called with stage, fraction of the stage (0 to 1) and a short text.
 Progress = Callable[[str, float, str], None]
-_PAGE = 0x1000
+_PAGE, _WORD = 0x1000, 8
 #: More addresses than this no process has: among so many nearly every number would pass for a pointer.
 _MOST_ADDRESSES = 16 << 40
 #: What a word on a stack becomes that is neither zero nor a pointer.
@@ -84,8 +84,8 @@ def _opened(dump: Dump) -> HeapWalk | None:
 
 
 def known_ranges(dump: Dump) -> Intervals:
-    """Addresses the process had, as far as the dump tells: captured, left out, shown from a file, or part of the heap. Raises
-    Corrupt for more of them than a process can have."""
+    """Addresses the process had, as far as the dump tells: captured, left out, shown from a file, part of the heap, or of an
+    object that a method holds. Raises Corrupt for more of them than a process can have."""
     table = dump.core.memory.segments
     # A stack that overflowed is pointed to from a page below it.
     captured = np.column_stack([table.starts - _PAGE, table.ends])
@@ -95,7 +95,10 @@ def known_ranges(dump: Dump) -> Intervals:
     heap = dump.gc_heap
     segments = [] if isinstance(heap, AnalysisError) else heap.segments
     spans = [(segment.start, max(segment.end, segment.committed_end)) for segment in segments]
-    known = intervals(np.concatenate([captured, *map(intervals, (table.absent, mapped, spans))]))
+    # A triage dump does not say where the heap was.
+    held = {one.object for stack in dump.stacks for frame in stack.frames for one in frame.objects if one.precise}
+    objects = [(address, address + _WORD) for address in held]
+    known = intervals(np.concatenate([captured, *map(intervals, (table.absent, mapped, spans, objects))]))
     if total(known) > _MOST_ADDRESSES:
         raise Corrupt(f"the process is said to have had {total(known):,} bytes of addresses, so no scrubbed copy can be made")
     return known

@@ -23,6 +23,7 @@ def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
     """Read once everything that an analysis reads outside the heap, so that a memory which remembers can tell."""
     execution = Execution(dump, walked)
     _ = execution.graph, execution.exceptions, execution.crash, execution.doing
+    _ = [(module.name, module.assembly_name, module.metadata_place) for module in dump.runtime.modules]
     for referred in {one.object for stack in dump.stacks for frame in stack.frames for one in frame.objects}:
         dump.named_fields.type_name(referred)
     if walked is not None:

@@ -29,6 +29,10 @@ _PROGRAM_HEADER = np.dtype(
 )  # fmt: skip
 
 
+#: Ranges that are filled at once.
+_AT_ONCE = 1 << 14
+
+
 @dataclass(frozen=True)
 class Copy:
     """A scrubbed copy and its certificate."""
@@ -66,14 +70,16 @@ def refill(dump: Path, out: Path, payload: npt.NDArray[np.int64], seed: int) -> 
     headers = np.frombuffer(data[at : at + count * _PROGRAM_HEADER.itemsize].tobytes(), _PROGRAM_HEADER)
     loads = np.sort(headers[(headers["type"] == 1) & (headers["size"] > 0)], order="address")
     row = np.maximum(np.searchsorted(loads["address"], payload[:, 0], side="right") - 1, 0)
-    random, filled = np.random.default_rng(seed), 0
-    for (address, length), load in zip(payload.tolist(), loads[row], strict=True):
-        into = address - int(load["address"])
-        if into >= 0 and into + length <= int(load["size"]):
-            data[load["offset"] + into : load["offset"] + into + length] = random.integers(0, 256, length, np.uint8)
-            filled += length
+    into = payload[:, 0] - loads["address"][row]
+    there = (into >= 0) & (into + payload[:, 1] <= loads["size"][row])
+    starts, lengths = (loads["offset"][row] + into)[there], payload[there, 1]
+    random = np.random.default_rng(seed)
+    for first in range(0, len(starts), _AT_ONCE):
+        some, long = starts[first : first + _AT_ONCE], lengths[first : first + _AT_ONCE]
+        places = np.repeat(some - np.cumsum(long) + long, long) + np.arange(long.sum())
+        data[places] = random.integers(0, 256, len(places), np.uint8)
     data.flush()
-    return filled
+    return int(lengths.sum())
 
 
 def told_payload(answers: dict[str, Any]) -> npt.NDArray[np.int64]:
@@ -92,7 +98,7 @@ def told_payload(answers: dict[str, Any]) -> npt.NDArray[np.int64]:
         for field in fields.get(one["type"], ()) if one["type"] != "System.String" else ():
             if field["element"] in sizes and field["Name"] not in structural:
                 found.append((address + 8 + field["Offset"], sizes[field["element"]]))
-    return np.array(found, np.int64)
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def without(rule: str) -> type[Ledger]:
