@@ -51,17 +51,6 @@ def read_handles(target: Target) -> tuple[list[Handle], list[str]]:
     return found, problems
 
 
-def handle_segments(target: Target) -> list[int]:
-    """Addresses of all segments, as far as they can be read."""
-    found: list[int] = []
-    try:
-        for table in _tables(target):
-            found += [segment for segment, _, _ in _segments(target, table, [])]
-    except AnalysisError:
-        pass  # what was found before the damage stands
-    return found
-
-
 def _tables(target: Target) -> Iterator[int]:
     """Addresses of all tables. With server GC more of them exist than heaps are in use: only a null ends a bucket."""
     memory = target.memory

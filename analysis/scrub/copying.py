@@ -25,7 +25,7 @@ from analysis.scrub.reads import RememberingMemory, read_addresses
 from analysis.scrub.runtime_objects import runtime_objects
 from analysis.scrub.stacks import stacks
 from analysis.scrub.statics import number_statics
-from analysis.scrub.structures import ModulePaths, module_paths, read_structures, whole_structures, with_whole_pointers
+from analysis.scrub.structures import ModulePaths, module_paths, read_structures, with_whole_pointers
 from analysis.scrub.write import fingerprints, new_file
 from analysis.tables.facts import ENGINE_VERSION
 
@@ -128,7 +128,6 @@ def share_out(
         ("stacks", Treatment.STACK, found.used),
         ("structures of the runtime", Treatment.COPY, structures),
         ("objects of the runtime in native memory", Treatment.COPY, runtime_objects(dump)),
-        ("tables of handles and locks", Treatment.COPY, whole_structures(dump)),
         ("lists of the runtime's loader heaps", Treatment.COPY, heaps.lists),
         ("types and methods in the runtime's loader heaps", Treatment.COPY, heaps.blocks),
         ("native libraries, read-only parts", Treatment.COPY, native_images(dump)),

@@ -11,8 +11,6 @@ from analysis.graph.roots import collect_roots
 from analysis.heap.walk import HeapWalk
 from analysis.insight.execution import Execution
 from analysis.memory.reader import Memory
-from analysis.runtime.handles import handle_segments
-from analysis.runtime.sync_blocks import read_sync_table
 from analysis.scrub.intervals import Intervals, intervals
 from analysis.scrub.paths import kept_from
 
@@ -30,15 +28,6 @@ def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
         collect_roots(dump, walked)
         for method_table in walked.types.method_tables[1:]:
             dump.runtime.types.name(method_table)
-
-
-def whole_structures(dump: Dump) -> Intervals:
-    """Addresses of structures that are kept as a whole, since other readers look at more of them than this one: heads of handle
-    tables, and blocks of locks."""
-    target = dump.runtime.target
-    found = [(at, at + target.layout.offset("HandleTableSegment", "Values")) for at in handle_segments(target)]
-    size = target.layout.types["SyncBlock"]["!"]
-    return intervals([*found, *((block, block + size) for block in read_sync_table(target).by_address())])
 
 
 def with_whole_pointers(memory: Memory, addresses: Intervals, known: Intervals) -> Intervals:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analysis.scrub.copying import scrub
 from analysis.scrub.intervals import Intervals
-from analysis.scrub.ledger import Claim, Ledger, Treatment
+from analysis.scrub.ledger import UNCLAIMED, Claim, Ledger, Treatment
 from analysis.scrub.structural_fields import STATE_MACHINE_FIELDS, STRUCTURAL_FIELDS
 
 #: Facts that are values, by their place among all facts: what a copy may differ in.
@@ -29,6 +29,22 @@ _PROGRAM_HEADER = np.dtype(
 )  # fmt: skip
 
 
+MISSED_RULES = "G26 scrubbed copy: rules that a test misses when they are taken away"
+#: Rules without which our own facts are others.
+KEEPING = (
+    "headers of the file", "notes of threads, process and mapped files", "registers that are pointers", "names of mapped files",
+    "names of files in paths of modules", "marks of frames and exceptions on stacks", "structures of the runtime", UNCLAIMED,
+)  # fmt: skip
+#: Without one of these marks are left, or more is kept than may be.
+WIPING = (
+    "literals, constants and attributes in metadata", "numbers in static fields", "stacks below the stack pointer",
+    "contents of objects and unused parts of the heap",
+)  # fmt: skip
+#: Without one of these the reference reader says something else, or nothing.
+FOR_OTHER_READERS = (
+    "headers of other mapped images", "objects of the runtime in native memory", "native libraries, read-only parts",
+    "all other memory",
+)  # fmt: skip
 #: Ranges that are filled at once.
 _AT_ONCE = 1 << 14
 
