@@ -6,6 +6,7 @@ administers the server, and belong to no team.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -26,6 +27,7 @@ from tests.analysis.fresh_dumps import LAB
 from tests.stored_dumps import analysed_dump
 
 _PASSWORD = "correct horse battery staple"
+_DATABASE = frozenset({"db", "transactional_db", "live_server"})
 pytest_plugins = ["tests.goals"]
 FAKE_ENGINE = Path(__file__).parent / "explorer" / "fake_engine.py"
 
@@ -43,6 +45,15 @@ class OneProcessForWhatIsShared(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForWhatIsShared:
     return OneProcessForWhatIsShared(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a database server only what uses the database of this process: anything else would run a second time as it did."""
+    if not os.environ.get("EXPLORER_DATABASE_URL", "").startswith("postgres"):
+        return
+    used = [bool(_DATABASE & {*getattr(item, "fixturenames", ())} or item.get_closest_marker("django_db")) for item in items]
+    config.hook.pytest_deselected(items=[item for item, uses in zip(items, used, strict=True) if not uses])
+    items[:] = [item for item, uses in zip(items, used, strict=True) if uses]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
