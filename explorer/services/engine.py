@@ -103,9 +103,7 @@ def run_engine(dump: Path, out: Path, progress: Progress) -> str:
     """Analyse ``dump`` into the directory ``out``; the engine's log. Raises EngineRefused, EngineCrashed, or what
     ``progress`` raises, after the engine and all its children were killed."""
     allowed = _Allowed(settings.ANALYSIS_SECONDS, settings.ANALYSIS_MEMORY_BYTES, _INDEX_BYTES_LIMIT)
-    if kernel_directory().exists():
-        # A copy: whoever takes one reader over must not reach the next one through what it compiled.
-        shutil.copytree(kernel_directory(), out.parent / _KERNELS)
+    _give_kernels(out.parent)
     return _run([str(dump), "--out", str(out)], out.parent, allowed, progress).log
 
 
@@ -120,8 +118,7 @@ def scrub_dump(dump: Path, out: Path, certificate: Path, progress: Progress) -> 
     """Make a scrubbed copy of ``dump``, in a directory of its own. Raises as ``run_engine``."""
     size = dump.stat().st_size + _CERTIFICATE_BYTES_LIMIT
     allowed = _Allowed(settings.ANALYSIS_SECONDS, settings.ANALYSIS_MEMORY_BYTES, size)
-    if kernel_directory().exists():
-        shutil.copytree(kernel_directory(), out.parent / _KERNELS)
+    _give_kernels(out.parent)
     _run(["scrub", str(dump), "--out", str(out), "--certificate", str(certificate)], out.parent, allowed, progress)
 
 
@@ -146,8 +143,7 @@ def read_values(dump: Path, address: int, result: Path) -> None:
 
 def search_texts(dump: Path, index: Path, text: Path, result: Path, *, any_case: bool) -> None:
     """Find strings that contain what the file ``text`` holds, as JSON in the file ``result``. Raises as ``run_engine``."""
-    if kernel_directory().exists():
-        shutil.copytree(kernel_directory(), result.parent / _KERNELS)
+    _give_kernels(result.parent)
     _ask_dump(["search", str(dump), str(index), str(text), *(["--any-case"] if any_case else [])], result)
 
 
@@ -159,6 +155,12 @@ def read_registers(dump: Path, os_id: int, result: Path) -> None:
 def read_memory(dump: Path, address: int, length: int, result: Path) -> None:
     """Read raw memory of a dump, as JSON in the file ``result``. Raises as ``run_engine``."""
     _ask_dump(["memory", str(dump), f"{address:x}", str(length)], result)
+
+
+def _give_kernels(scratch: Path) -> None:
+    """Compiled kernels as a copy: whoever takes one reader over must not reach the next one through what it compiled."""
+    if kernel_directory().exists():
+        shutil.copytree(kernel_directory(), scratch / _KERNELS)
 
 
 def _ask_dump(arguments: list[str], result: Path) -> None:

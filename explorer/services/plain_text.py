@@ -19,6 +19,11 @@ def file_name(text: str, limit: int) -> str:
     return plain(text.replace("\\", "/").rstrip("/").rpartition("/")[2], limit)
 
 
+def sentences(what: str, remedy: str) -> str:
+    """What is wrong and what to do about it, which errors keep as parts."""
+    return f"{what[:1].upper()}{what[1:].rstrip('.')}. {remedy}".strip()
+
+
 def without_nul(text: str, limit: int) -> str:
     """Text of many lines: NUL, which PostgreSQL cannot store, and lone surrogates are replaced; the end is kept."""
     return text[-limit:].replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -28,7 +28,7 @@ from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, acts_within, 
 from explorer.services.engine import EngineCrashed, EngineRefused, read_memory, read_registers, read_values, search_texts
 from explorer.services.notices import tell_of
 from explorer.services.plain_dumps import plain_dump
-from explorer.services.plain_text import plain
+from explorer.services.plain_text import plain, sentences
 from explorer.viewers import subject_of, viewer_of
 
 Action = AuditEntry.Action
@@ -270,7 +270,7 @@ def _ask_the_dump(dump: Dump, read: Callable[[Path, Path], None]) -> tuple[dict[
             found: dict[str, Any] = json.loads(result.read_text())
             return found, ""
     except (EngineRefused, AnalysisError) as refused:
-        return {}, f"{refused.what[:1].upper()}{refused.what[1:].rstrip('.')}. {refused.remedy}".strip()
+        return {}, sentences(refused.what, refused.remedy)
     except EngineCrashed as crashed:
         return {}, f"Reading the values failed: {crashed}."
     except OSError as error:

@@ -25,7 +25,7 @@ from explorer.services.disk import disk
 from explorer.services.engine import EngineCrashed, EngineRefused, EngineStopped, scrub_dump
 from explorer.services.leases import Lease, LeaseLost, claim
 from explorer.services.plain_dumps import plain_dump
-from explorer.services.plain_text import plain
+from explorer.services.plain_text import plain, sentences
 from explorer.services.vault import OriginalGone
 
 log = structlog.get_logger()
@@ -112,7 +112,7 @@ def _made(copy: ScrubbedCopy, lease: Lease, work: Path) -> str:
     except EngineStopped:
         raise
     except (EngineRefused, AnalysisError) as refusal:
-        return plain(" ".join(filter(None, (refusal.what, refusal.remedy))), 1000)
+        return plain(sentences(refusal.what, refusal.remedy), 1000)
     except EngineCrashed as crash:
         return plain(f"The copy could not be made: {crash}.", 1000)
     except OSError as error:

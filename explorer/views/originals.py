@@ -13,6 +13,7 @@ from explorer.long_answers import download
 from explorer.models import AuditEntry, OriginalRequest
 from explorer.services import originals
 from explorer.services.audit import Purpose
+from explorer.services.plain_text import sentences
 from explorer.services.vault import OriginalGone
 from explorer.value_acts import raw_act
 from explorer.views.dump_page import DumpPage, with_index
@@ -50,7 +51,7 @@ def take(request: HttpRequest, page: DumpPage, purpose: Purpose) -> HttpResponse
     except OriginalGone:
         raise Http404("The original is no longer kept.") from None
     except AnalysisError as error:
-        messages.error(request, f"{error.what[:1].upper()}{error.what[1:].rstrip('.')}. {error.remedy}".strip())
+        messages.error(request, sentences(error.what, error.remedy))
         return redirect("dump-access", page.dump.pk)
     granted, sent = originals.granted_to, originals.sent(request=request, dump=page.dump, original=original, purpose=purpose)
     return download(
