@@ -150,7 +150,8 @@ class CodeMap:
         raise Corrupt("a list of code ranges does not end", where=f"address {ip:#x}")
 
     def structures(self) -> list[int]:
-        """Addresses of all RangeSection and CodeHeapListNode structures, as far as they can be read."""
+        """Addresses of all RangeSection and CodeHeapListNode structures and of the maps that say where methods begin in a heap of
+        code, as far as they can be read."""
         found: dict[int, None] = {}
         try:
             for fragment in self._fragments():
@@ -162,6 +163,7 @@ class CodeMap:
                 node = section.heap_list if section.flags & _IS_CODE_HEAP else 0
                 while node and node not in found and len(found) < LIMITS.code_ranges:
                     found[node] = None
+                    found[self.target.pointer(node, "CodeHeapListNode", "HeaderMap")] = None
                     node = self.target.pointer(node, "CodeHeapListNode", "Next")
         except AnalysisError as error:
             self.problems.add(str(error))

@@ -111,15 +111,11 @@ class ReadyToRunImage:
     @cached_property
     def _methods(self) -> dict[int, int]:
         """Entry point -> MethodDesc: every readable bucket of the runtime's hash map of methods that were entered."""
-        target, layout = self.target, self.target.layout
-        table = self.info + layout.offset("ReadyToRunInfo", "EntryPointToMethodDescMap")
-        buckets = target.pointer(table, "HashMap", "Buckets")
-        size = layout.types["Bucket"]["!"]
+        layout = self.target.layout
         keys_at, values_at = layout.offset("Bucket", "Keys"), layout.offset("Bucket", "Values")
-        count = min(target.memory.u32(buckets), LIMITS.hash_buckets) if buckets else 0
         found: dict[int, int] = {}
-        for row in range(1, count + 1):
-            raw = target.memory.try_read(buckets + size * row, size)
+        for bucket in self._buckets[1:]:
+            raw = self.target.memory.try_read(bucket, self._buckets.step)
             if raw is None:
                 continue
             keys = struct.unpack_from(f"<{_KEYS_PER_BUCKET}Q", raw, keys_at)
@@ -128,6 +124,15 @@ class ReadyToRunImage:
                 if key not in (_EMPTY, _DELETED):
                     found[key] = (value & _VALUE_MASK) << 1
         return found
+
+    @property
+    def _buckets(self) -> range:
+        """Addresses of the buckets of that map; the first one says how many follow."""
+        target, layout = self.target, self.target.layout
+        table = self.info + layout.offset("ReadyToRunInfo", "EntryPointToMethodDescMap")
+        first, size = target.pointer(table, "HashMap", "Buckets"), layout.types["Bucket"]["!"]
+        count = 1 + min(target.memory.u32(first), LIMITS.hash_buckets) if first else 0
+        return range(first, first + size * count, size)
 
     # What belongs to a function
 
@@ -183,6 +188,7 @@ class ReadyToRunImage:
         count = min(self.target.memory.u32(header + 12), _MAXIMUM_SECTIONS)
         size = 16 + self.target.layout.types["ReadyToRunSection"]["!"] * count
         found = [(header, header + size), (self._functions, self._functions + self._size * self._count)]
+        found += [(self._buckets.start, self._buckets.stop)]
         return found + [place for kind, place in self._sections.items() if kind in _SECTIONS_OF_TABLES]
 
     def _array_entry(self, base: int, index: int) -> int:

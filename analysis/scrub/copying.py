@@ -25,7 +25,7 @@ from analysis.scrub.reads import RememberingMemory, read_addresses
 from analysis.scrub.runtime_objects import runtime_objects
 from analysis.scrub.stacks import stacks
 from analysis.scrub.statics import number_statics
-from analysis.scrub.structures import ModulePaths, module_paths, read_structures, with_whole_pointers
+from analysis.scrub.structures import ModulePaths, module_paths, named_variables, read_structures, with_whole_pointers
 from analysis.scrub.write import fingerprints, new_file
 from analysis.tables.facts import ENGINE_VERSION
 
@@ -127,6 +127,7 @@ def share_out(
         ("stacks below the stack pointer", Treatment.WIPE, found.unused),
         ("stacks", Treatment.STACK, found.used),
         ("structures of the runtime", Treatment.COPY, structures),
+        ("variables of the runtime that its table for debuggers names", Treatment.COPY, named_variables(dump)),
         ("objects of the runtime in native memory", Treatment.COPY, runtime_objects(dump)),
         ("lists of the runtime's loader heaps", Treatment.COPY, heaps.lists),
         ("types and methods in the runtime's loader heaps", Treatment.COPY, heaps.blocks),

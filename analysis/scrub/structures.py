@@ -15,6 +15,7 @@ from analysis.scrub.intervals import Intervals, intervals
 from analysis.scrub.paths import kept_from
 
 _UTF16_BYTES, _WORD_BYTES = 2, 8
+_LARGEST_VARIABLE_BYTES, _LARGEST_ZEROED_BYTES = 128, 1 << 20
 
 
 def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
@@ -28,6 +29,18 @@ def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
         collect_roots(dump, walked)
         for method_table in walked.types.method_tables[1:]:
             dump.runtime.types.name(method_table)
+
+
+def named_variables(dump: Dump) -> Intervals:
+    """Addresses of the runtime's global variables that its table for debuggers names, each up to the next one. How long one is
+    no table tells: other readers look at more of them than this one."""
+    target = dump.runtime.target
+    image, table = target.runtime.image, target.runtime.dac_table
+    slots = np.frombuffer(target.memory.try_read(table.address, table.size & -_WORD_BYTES) or b"", np.int64)
+    # A variable lies in the runtime's own image or behind it, where what is not in the file is kept.
+    starts = np.unique(slots[(slots >= image.base) & (slots < image.end + _LARGEST_ZEROED_BYTES)])
+    ends = np.minimum(starts + _LARGEST_VARIABLE_BYTES, np.append(starts[1:], np.iinfo(np.int64).max))
+    return intervals(np.column_stack([starts, ends]))
 
 
 def with_whole_pointers(memory: Memory, addresses: Intervals, known: Intervals) -> Intervals:

@@ -24,6 +24,7 @@ from analysis.scrub.intervals import Intervals, subtract, total
 from analysis.scrub.loader_heaps import LoaderHeaps, loader_heaps
 from analysis.scrub.objects import OBJECT_RULES
 from analysis.scrub.statics import number_statics
+from analysis.scrub.structures import named_variables
 from tests.analysis.bundled_dumps import bundled_dump
 from tests.analysis.reference_dumps import ReferenceDump
 from tests.analysis.scrubbed import (
@@ -108,6 +109,7 @@ def test_no_directory_is_left(scrubbed: Scrubbed) -> None:
 
 #: What is kept whole for readers that look further than this one, and where it lies.
 _WHOLE: dict[str, Callable[[Dump], Intervals]] = {
+    "variables of the runtime that its table for debuggers names": named_variables,
     "headers of images": lambda dump: managed_images(dump).headers,
     "tables of precompiled code": lambda dump: managed_images(dump).code_tables,
     "lists of the runtime's loader heaps": lambda dump: _heaps(dump).lists,
