@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from analysis.contracts.target import Target
@@ -150,40 +151,54 @@ class CodeMap:
         raise Corrupt("a list of code ranges does not end", where=f"address {ip:#x}")
 
     def structures(self) -> list[int]:
-        """Addresses of all RangeSection and CodeHeapListNode structures and of the maps that say where methods begin in a heap of
-        code, as far as they can be read."""
+        """Addresses of all RangeSection and CodeHeapListNode structures, as far as they can be read."""
         found: dict[int, None] = {}
-        try:
-            for fragment in self._fragments():
-                address = self.target.pointer(fragment, "RangeSectionFragment", "RangeSection")
-                if address in found:
-                    continue
-                found[address] = None
+        for address in self._all_sections():
+            found[address] = None
+            with self._as_far_as_readable():
                 section = self._read_section(address)
                 node = section.heap_list if section.flags & _IS_CODE_HEAP else 0
                 while node and node not in found and len(found) < LIMITS.code_ranges:
                     found[node] = None
-                    found[self.target.pointer(node, "CodeHeapListNode", "HeaderMap")] = None
                     node = self.target.pointer(node, "CodeHeapListNode", "Next")
-        except AnalysisError as error:
-            self.problems.add(str(error))
         return list(found)
 
-    def _fragments(self) -> Iterator[int]:
-        """All fragments of the range map: it is a tree with a table of 256 places on each level."""
-        tables = [self.target.variable("CodeRangeMap")]
+    def maps(self) -> list[tuple[int, int]]:
+        """Addresses (first, one behind the last) of the nibble maps of all heaps of code, as far as they can be read."""
+        found: list[tuple[int, int]] = []
+        for address in self._all_sections():
+            with self._as_far_as_readable():
+                section = self._read_section(address)
+                for heap in self._code_heaps(section.heap_list) if section.flags & _IS_CODE_HEAP else ():
+                    words = -(-max(heap.end - heap.map_base, 0) // (_BYTES_PER_BUCKET * _NIBBLES_PER_WORD))
+                    found.append((heap.header_map, heap.header_map + 4 * words))
+        return found
+
+    def _all_sections(self) -> list[int]:
+        """Addresses of all RangeSections: the map of ranges is a tree with a table of 256 places on each level, of which a small
+        dump holds what the runtime's own stack walk touched."""
+        tables, found = [self.target.variable("CodeRangeMap")], dict[int, None]()
         for _ in _LEVEL_SHIFTS[:-1]:
             tables = [place for table in tables for place in self._places(table)]
         for fragment in (place for table in tables for place in self._places(table)):
-            for _ in range(LIMITS.code_ranges):
-                yield fragment
-                fragment = self.target.pointer(fragment, "RangeSectionFragment", "Next") & ~1
-                if not fragment:
-                    break
+            with self._as_far_as_readable():
+                for _ in range(LIMITS.code_ranges):
+                    found[self.target.pointer(fragment, "RangeSectionFragment", "RangeSection")] = None
+                    fragment = self.target.pointer(fragment, "RangeSectionFragment", "Next") & ~1
+                    if not fragment:
+                        break
+        return list(found)
+
+    @contextmanager
+    def _as_far_as_readable(self) -> Iterator[None]:
+        try:
+            yield
+        except AnalysisError as error:
+            self.problems.add(str(error))
 
     def _places(self, table: int) -> list[int]:
-        places = struct.unpack(f"<{_PLACES_PER_LEVEL}Q", self.target.memory.read(table, 8 * _PLACES_PER_LEVEL))
-        return [place & ~1 for place in places if place & ~1]
+        raw = self.target.memory.try_read(table, 8 * _PLACES_PER_LEVEL) or b""
+        return [place & ~1 for (place,) in struct.iter_unpack("<Q", raw) if place & ~1]
 
     def _read_section(self, address: int) -> _Section:
         target = self.target

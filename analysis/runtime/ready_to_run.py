@@ -22,8 +22,9 @@ _KEYS_PER_BUCKET = 4
 _VALUE_MASK = 0x7FFF_FFFF_FFFF_FFFF
 _EMPTY, _DELETED = 0, 1
 _SECTION_DEBUG_INFO = 105
-#: Functions, entry points of methods, exception clauses, debug info, entry points of instances, hot and cold parts.
-_SECTIONS_OF_TABLES = frozenset({102, 103, 104, _SECTION_DEBUG_INFO, 109, 120})
+#: Functions, entry points of methods, exception clauses, debug info, types, entry points of instances, names of assemblies, hot
+#: and cold parts, and what of methods and types is generic or lies in another one.
+_SECTIONS_OF_TABLES = frozenset({102, 103, 104, _SECTION_DEBUG_INFO, 108, 109, 112, 120, 121, 122, 123})
 _MAXIMUM_SECTIONS = 256
 _SIGNATURE = b"RTR\0"
 _ENTRIES_PER_BLOCK = 16

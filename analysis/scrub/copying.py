@@ -14,6 +14,7 @@ from analysis.errors import AnalysisError, Corrupt, Unsupported
 from analysis.heap.walk import HeapWalk
 from analysis.kernels import scrub as kernels
 from analysis.memory.reader import Memory
+from analysis.runtime.code import CodeMap
 from analysis.scrub.certificate import Certificate
 from analysis.scrub.container import Container, container
 from analysis.scrub.images import headers_of_files, managed_images, native_images
@@ -127,6 +128,7 @@ def share_out(
         ("stacks below the stack pointer", Treatment.WIPE, found.unused),
         ("stacks", Treatment.STACK, found.used),
         ("structures of the runtime", Treatment.COPY, structures),
+        ("maps of compiled code", Treatment.COPY, intervals(CodeMap(dump.runtime.target).maps())),
         ("variables of the runtime that its table for debuggers names", Treatment.COPY, named_variables(dump)),
         ("objects of the runtime in native memory", Treatment.COPY, runtime_objects(dump)),
         ("lists of the runtime's loader heaps", Treatment.COPY, heaps.lists),

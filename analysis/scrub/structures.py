@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analysis.dump import Dump
+from analysis.graph.gc_descriptors import read_descriptors
 from analysis.graph.roots import collect_roots
 from analysis.heap.walk import HeapWalk
 from analysis.insight.execution import Execution
 from analysis.memory.reader import Memory
+from analysis.runtime.type_columns import read_method_tables
 from analysis.scrub.intervals import Intervals, intervals
 from analysis.scrub.paths import kept_from
 
@@ -23,12 +25,16 @@ def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
     execution = Execution(dump, walked)
     _ = execution.graph, execution.exceptions, execution.crash, execution.doing
     _ = [(module.name, module.assembly_name, module.metadata_place) for module in dump.runtime.modules]
-    for referred in {one.object for stack in dump.stacks for frame in stack.frames for one in frame.objects}:
-        dump.named_fields.type_name(referred)
+    referred = {one.object for stack in dump.stacks for frame in stack.frames for one in frame.objects}
+    for address in referred:
+        dump.named_fields.type_name(address)
     if walked is not None:
         collect_roots(dump, walked)
         for method_table in walked.types.method_tables[1:]:
             dump.runtime.types.name(method_table)
+    else:
+        tables = sorted({dump.named_fields.method_table(address) for address in referred} - {0})
+        read_descriptors(dump.core.memory, dump.runtime.types, read_method_tables(dump.runtime.target, tables))
 
 
 def named_variables(dump: Dump) -> Intervals:
