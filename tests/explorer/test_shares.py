@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from explorer.models import Analysis, AuditEntry, Dump, Membership, Role, ShareLink, State, Team, User
+from explorer.models.team import keyed_hash
 from explorer.services import shares
 from explorer.services.shares import exchange
 from tests.explorer.pages.test_who_sees_what import SECRETS
@@ -24,6 +25,7 @@ from tests.goals import Goals
 from tests.stored_dumps import analysed_dump
 
 GUESSES = 10_000
+_MORE_GUESSES, _LOOKED_UP_AT_ONCE = 1_000_000, 10_000
 
 
 @pytest.fixture
@@ -156,6 +158,20 @@ def test_guessing_finds_nothing(dump: Dump, bob: User, goals: Goals) -> None:
     goals.count("G17 guesses that found no link", GUESSES - hits, GUESSES)
     assert hits == 0
     assert exchange(request, secret) is not None
+
+
+def test_a_million_guesses_meet_no_link(dump: Dump, bob: User, goals: Goals) -> None:
+    """As the server looks them up, without the request around."""
+    for _ in range(20):
+        shared(bob, dump)
+    hits = 0
+    for _ in range(0, _MORE_GUESSES, _LOOKED_UP_AT_ONCE):
+        digests = [keyed_hash("share", secrets.token_urlsafe(32)) for _ in range(_LOOKED_UP_AT_ONCE)]
+        hits += ShareLink.objects.filter(digest__in=digests).count()
+    goals.count("G17 guesses whose keyed hash is no link's", _MORE_GUESSES - hits, _MORE_GUESSES)
+    assert hits == 0
+    known = keyed_hash("share", shared(bob, dump).removeprefix("/s/"))
+    assert ShareLink.objects.filter(digest__in=[known]).count() == 1
 
 
 def test_links_of_others_are_not_ended(dump: Dump, bob: User, mallory: User, carol: User) -> None:
