@@ -8,7 +8,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +116,23 @@ def _kill_parent(place: Place) -> None:
     os.kill(os.getppid(), 0)
 
 
+def _signal_thread_of_parent(place: Place) -> None:
+    _system_call("tgkill", os.getppid(), os.getppid(), 0)
+
+
+def _limits_of_parent(place: Place) -> None:
+    now = resource.prlimit(0, resource.RLIMIT_CORE)
+    _system_call("prlimit64", os.getppid(), resource.RLIMIT_CORE, struct.pack("<2q", *now), None)
+
+
+def _priority_of_parent(place: Place) -> None:
+    _system_call("setpriority", os.PRIO_PROCESS, os.getppid(), os.getpriority(os.PRIO_PROCESS, os.getppid()))
+
+
+def _processors_of_parent(place: Place) -> None:
+    os.sched_setaffinity(os.getppid(), os.sched_getaffinity(os.getppid()))
+
+
 def _memory_of_parent(place: Place) -> None:
     _system_call("process_vm_readv", os.getppid(), None, 0, None, 0, 0)
 
@@ -141,6 +160,10 @@ PROBES: dict[str, Callable[[Place], None]] = {
     "trace the server": _trace_parent,
     "read the memory of the server": _memory_of_parent,
     "signal the server": _kill_parent,
+    "signal a thread of the server": _signal_thread_of_parent,
+    "change a limit of the server": _limits_of_parent,
+    "change the priority of the server": _priority_of_parent,
+    "take processors from the server": _processors_of_parent,
     "mount a file system": _mount,
     "enter a namespace": _namespace,
     "read keys of the kernel": _keys,

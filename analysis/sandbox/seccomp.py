@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import struct
 
 from analysis.sandbox.kernel import ARM64, MACHINE, X64, call
@@ -26,6 +27,8 @@ _NUMBERS = {
         "clock_settime": 227, "sethostname": 170, "setdomainname": 171, "fanotify_init": 300, "inotify_init1": 294,
         "lookup_dcookie": 212, "vhangup": 153, "personality": 135, "modify_ldt": 154, "mq_open": 240, "shmget": 29,
         "semget": 64, "msgget": 68, "migrate_pages": 256, "move_pages": 279, "memfd_secret": 447, "process_madvise": 440,
+        "tkill": 200, "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297, "sched_setparam": 142, "sched_setscheduler": 144,
+        "sched_setattr": 314, "ioprio_set": 251, "setpriority": 141,
     },
     ARM64: {
         "socket": 198, "socketpair": 199, "connect": 203, "bind": 200, "listen": 201, "sendto": 206, "sendmsg": 211,
@@ -39,9 +42,17 @@ _NUMBERS = {
         "swapoff": 225, "acct": 89, "quotactl": 60, "syslog": 116, "settimeofday": 170, "clock_settime": 112,
         "sethostname": 161, "setdomainname": 162, "fanotify_init": 262, "inotify_init1": 26, "lookup_dcookie": 18,
         "vhangup": 58, "personality": 92, "mq_open": 180, "shmget": 194, "semget": 190, "msgget": 186, "migrate_pages": 238,
-        "move_pages": 239, "memfd_secret": 447, "process_madvise": 440,
+        "move_pages": 239, "memfd_secret": 447, "process_madvise": 440, "tkill": 130, "rt_sigqueueinfo": 138,
+        "rt_tgsigqueueinfo": 240, "sched_setparam": 118, "sched_setscheduler": 119, "sched_setattr": 274, "ioprio_set": 30,
+        "setpriority": 140,
     },
 }  # fmt: skip
+#: Calls whose first argument must be the caller: 0 stands for it; ``tgkill``, by which the C library ends a process that gives
+#: up, wants the process id.
+_AIMED = {
+    X64: {"prlimit64": 302, "sched_setaffinity": 203, "tgkill": 234},
+    ARM64: {"prlimit64": 261, "sched_setaffinity": 122, "tgkill": 131},
+}
 _ARCHITECTURE = {X64: 0xC000003E, ARM64: 0xC00000B7}
 _SECCOMP, _CLONE = {X64: 317, ARM64: 277}, {X64: 56, ARM64: 220}
 _CLONE3, _THREAD = 435, 0x00010000
@@ -50,7 +61,7 @@ _X32 = 0x40000000
 _SET_FILTER, _ALL_THREADS = 1, 1
 # BPF instructions and the places in ``struct seccomp_data``.
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER_AT, _ARCHITECTURE_AT, _FLAGS_AT = 0, 4, 16
+_NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 
 
@@ -59,8 +70,8 @@ class _Program(ctypes.Structure):
 
 
 def number_of(name: str) -> int | None:
-    """Number of a call that is forbidden; None where this architecture has no such call."""
-    return _NUMBERS[MACHINE].get(name)
+    """Number of a call that is forbidden, at all or when it is aimed at others; None where this architecture has no such call."""
+    return {**_NUMBERS[MACHINE], **_AIMED[MACHINE]}.get(name)
 
 
 def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -80,11 +91,19 @@ def _filter() -> bytes:
         _instruction(_JUMP_EQUAL, _CLONE3, 0, 1),
         _instruction(_RETURN, missing),
         _instruction(_JUMP_EQUAL, _CLONE[MACHINE], 0, 4),
-        _instruction(_LOAD, _FLAGS_AT),
+        _instruction(_LOAD, _FIRST_ARGUMENT_AT),
         _instruction(_JUMP_ANY_BIT, _THREAD, 0, 1),
         _instruction(_RETURN, _ALLOW),
         _instruction(_RETURN, denied),
     ]
+    for name, number in _AIMED[MACHINE].items():
+        program += [
+            _instruction(_JUMP_EQUAL, number, 0, 4),
+            _instruction(_LOAD, _FIRST_ARGUMENT_AT),
+            _instruction(_JUMP_EQUAL, os.getpid() if name == "tgkill" else 0, 0, 1),
+            _instruction(_RETURN, _ALLOW),
+            _instruction(_RETURN, denied),
+        ]
     for number in sorted(_NUMBERS[MACHINE].values()):
         program += [_instruction(_JUMP_EQUAL, number, 0, 1), _instruction(_RETURN, denied)]
     return b"".join([*program, _instruction(_RETURN, _ALLOW)])

@@ -21,7 +21,10 @@ from tests.goals import Goals
 
 #: What each wall alone keeps from; everything else is held by two.
 NEEDS_LANDLOCK = {"read another dump", "read another dump by a link", "write into another dump", "write outside its directory"}
-NEEDS_SECCOMP = {"send by UDP", "start a process", "enter a namespace"}
+NEEDS_SECCOMP = {
+    "send by UDP", "start a process", "enter a namespace", "change a limit of the server", "change the priority of the server",
+    "take processors from the server",
+}  # fmt: skip
 
 
 def tried(tmp_path: Path, setup: str, **environment: str) -> tuple[dict[str, str], subprocess.CompletedProcess[str]]:
@@ -42,9 +45,9 @@ def tried(tmp_path: Path, setup: str, **environment: str) -> tuple[dict[str, str
 def test_every_attempt_from_inside_is_denied(goals: Goals) -> None:
     found = list(engine.attempts_from_inside())
     attempts = {one["attempt"]: one["problem"] for one in found if "attempt" in one}
-    goals.count("G16 attempts from inside the reader that were denied", list(attempts.values()).count(""), 20)
+    goals.count("G16 attempts from inside the reader that were denied", list(attempts.values()).count(""), len(PROBES))
     assert attempts == dict.fromkeys(PROBES, "")
-    assert len(attempts) == 20
+    assert len(attempts) == 24
     assert [one["missing"] for one in found if "wall" in one] == [""] * 4
 
 
@@ -109,7 +112,7 @@ def test_what_an_analysis_does_to_its_kernels_stays_with_it(team, alice, setting
 def test_the_doctor_says_that_all_is_well() -> None:
     said = StringIO()
     call_command("doctor", stdout=said, no_color=True)
-    assert "All 4 walls stand; 20 attempts from inside were denied." in said.getvalue()
+    assert "All 4 walls stand; 24 attempts from inside were denied." in said.getvalue()
 
 
 def test_the_doctor_fails_where_something_was_possible(monkeypatch: pytest.MonkeyPatch) -> None:
