@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import environ
 import structlog
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -43,6 +44,24 @@ HTTPS = PUBLIC_URL.startswith("https://")
 # Health checks and the supervisor ask on the loopback address, whatever name people use.
 ALLOWED_HOSTS: list[str] = [*env.list("EXPLORER_ALLOWED_HOSTS", default=[]), "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+
+
+def _refuse_unsafe_start() -> None:
+    """A server that others reach starts with settings that are fit for that, or not at all."""
+    if {*ALLOWED_HOSTS, urlsplit(PUBLIC_URL).hostname or "localhost"} <= {"127.0.0.1", "localhost", "[::1]", "::1"}:
+        return
+    if DEBUG:
+        raise ImproperlyConfigured("EXPLORER_DEBUG shows memory on error pages: leave it out where others reach the server.")
+    if "*" in ALLOWED_HOSTS:
+        raise ImproperlyConfigured("EXPLORER_ALLOWED_HOSTS must name the hosts of this server, not *.")
+    if not HTTPS and not env.bool("EXPLORER_INSECURE_HTTP", default=False):
+        raise ImproperlyConfigured(
+            "Others reach this server, so EXPLORER_PUBLIC_URL must be its https:// address (docs/operating.md). "
+            "EXPLORER_INSECURE_HTTP=1 takes the risk that passwords and values are read on the way."
+        )
+
+
+_refuse_unsafe_start()
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -124,9 +124,10 @@ def _session_of(request: HttpRequest) -> str:
 
 
 def _address_of(request: HttpRequest) -> str | None:
-    """In the one spelling that comes back from the database."""
+    """In the one spelling that comes back from the database. Behind a proxy it is the one that the proxy saw."""
+    seen = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip() if settings.HTTPS else ""
     try:
-        address = ip_address(request.META.get("REMOTE_ADDR", ""))
+        address = ip_address(seen or request.META.get("REMOTE_ADDR", ""))
     except ValueError:
         return None
     return str(getattr(address, "ipv4_mapped", None) or address)

@@ -75,7 +75,13 @@ def forget(session: SessionBase) -> None:
     session.pop(_SESSION_KEY, None)
 
 
-def accept(*, invitation: Invitation, user: User) -> None:
+def take_back(*, request: HttpRequest, invitation: Invitation) -> None:
+    """Its link leads nowhere from now on."""
+    write_down(request, AuditEntry.Action.INVITE, team=invitation.team, detail=f"taken back, as {invitation.role}")
+    invitation.delete()
+
+
+def accept(*, request: HttpRequest, invitation: Invitation, user: User) -> None:
     """Make the person a member. Raises InvitationUnusable; a member keeps the role they have and the link stays unused."""
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=invitation.team_id)
@@ -86,12 +92,14 @@ def accept(*, invitation: Invitation, user: User) -> None:
         used = open_invitations().filter(pk=invitation.pk).update(accepted_by=user, accepted_at=timezone.now())
         if used != 1:
             raise InvitationUnusable("This invitation cannot be used any more. Ask for another.")
+        detail = f"{{0}} as {invitation.role}"
+        write_down(request, AuditEntry.Action.JOIN, team=invitation.team, detail=detail, people=[user])
         Membership.objects.create(team=invitation.team, user=user, role=invitation.role)
 
 
-def accept_as_newcomer(*, invitation: Invitation, username: str, password: str) -> User:
+def accept_as_newcomer(*, request: HttpRequest, invitation: Invitation, username: str, password: str) -> User:
     """The same for somebody without an account, who gets one. Raises InvitationUnusable, and then there is none."""
     with transaction.atomic():
         user = User.objects.create_user(username, "", password)
-        accept(invitation=invitation, user=user)
+        accept(request=request, invitation=invitation, user=user)
     return user

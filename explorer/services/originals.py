@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -20,10 +21,10 @@ OPEN_FOR = timedelta(hours=1)
 _ASKED_FOR = timedelta(days=7)
 
 
-def waiting(dump: Dump) -> list[OriginalRequest]:
+def waiting(dump: Dump) -> QuerySet[OriginalRequest]:
     """Requests of the last days that nobody has answered."""
     since = timezone.now() - _ASKED_FOR
-    return list(dump.original_requests.select_related("asked_by").filter(granted_by=None, asked_at__gte=since))
+    return dump.original_requests.select_related("asked_by").filter(granted_by=None, asked_at__gte=since)
 
 
 def granted_to(request: HttpRequest, dump: Dump) -> OriginalRequest | None:
@@ -43,6 +44,10 @@ def grant(*, request: HttpRequest, dump: Dump, asked: OriginalRequest, purpose: 
     """Let somebody else have the file for an hour. Raises PermissionDenied, also for one's own request."""
     dump = dump_for(request, dump.pk, "take_original")
     if asked.asked_by_id == request.user.pk:
+        write_down(
+            request, AuditEntry.Action.GRANT_ORIGINAL, dump=dump, detail="to oneself", outcome=AuditEntry.Outcome.DENIED,
+            data_class=DataClass.D4_RAW, purpose=purpose,
+        )  # fmt: skip
         raise PermissionDenied("Somebody else lets you have the original.")
     write_down(
         request, AuditEntry.Action.GRANT_ORIGINAL, dump=dump, detail="to {0}", data_class=DataClass.D4_RAW, purpose=purpose,

@@ -18,9 +18,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from explorer.access import team_for
-from explorer.models import AuditEntry, Invitation, Role, User
+from explorer.models import Invitation, Role, User
 from explorer.services import invitations
-from explorer.services.audit import write_down
 
 
 class NewcomerForm(BaseUserCreationForm):
@@ -51,7 +50,8 @@ def create(request: HttpRequest, team_id: UUID) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, team_id: UUID, invitation_id: UUID) -> HttpResponse:
     team = team_for(request, team_id, to_manage=True)
-    get_object_or_404(Invitation, pk=invitation_id, team=team, accepted_at=None).delete()
+    invitation = get_object_or_404(Invitation.objects.select_related("team"), pk=invitation_id, team=team, accepted_at=None)
+    invitations.take_back(request=request, invitation=invitation)
     return redirect("team")
 
 
@@ -79,14 +79,13 @@ def answer(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and (form is None or form.is_valid()):
         try:
             if user:
-                invitations.accept(invitation=invitation, user=user)
-                write_down(request, AuditEntry.Action.JOIN, team=invitation.team, detail=invitation.role)
+                invitations.accept(request=request, invitation=invitation, user=user)
             elif form:
                 name, password = form.cleaned_data["username"], form.cleaned_data["password1"]
-                newcomer = invitations.accept_as_newcomer(invitation=invitation, username=name, password=password)
+                newcomer = invitations.accept_as_newcomer(
+                    request=request, invitation=invitation, username=name, password=password
+                )
                 perform_password_login(request, {"username": name}, Login(user=newcomer))
-                detail = f"{{0}} as {invitation.role}"
-                write_down(request, AuditEntry.Action.JOIN, team=invitation.team, detail=detail, people=[newcomer])
         except invitations.InvitationUnusable as error:
             messages.error(request, str(error))
         invitations.forget(request.session)

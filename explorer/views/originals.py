@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from analysis.errors import AnalysisError
 from explorer.long_answers import download
-from explorer.models import AuditEntry, OriginalRequest
+from explorer.models import AuditEntry
 from explorer.services import originals
 from explorer.services.audit import Purpose
 from explorer.services.plain_text import sentences
@@ -35,7 +35,7 @@ def ask(request: HttpRequest, page: DumpPage, purpose: Purpose) -> HttpResponse:
 @with_index("access")
 @raw_act(AuditEntry.Action.GRANT_ORIGINAL)
 def grant(request: HttpRequest, page: DumpPage, request_id: int, purpose: Purpose) -> HttpResponse:
-    asked = get_object_or_404(OriginalRequest, pk=request_id, dump=page.dump, granted_by=None)
+    asked = get_object_or_404(originals.waiting(page.dump), pk=request_id)
     originals.grant(request=request, dump=page.dump, asked=asked, purpose=purpose)
     messages.success(request, f"{asked.asked_by} may download the original for an hour.")
     return redirect("dump-access", page.dump.pk)

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
@@ -94,8 +94,9 @@ def make_team(request: HttpRequest) -> HttpResponse:
     if not name or Team.objects.filter(name=name).exists():
         messages.error(request, "Give the team a name that no other team has.")
     else:
-        team = Team.objects.create(name=name)
-        write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=f"made the team {name}")
+        with transaction.atomic():
+            team = Team.objects.create(name=name)
+            write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=f"made the team {name}")
     return redirect("team")
 
 

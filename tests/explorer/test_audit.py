@@ -14,12 +14,14 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from analysis.index import DataClass
 from explorer.models import AuditEntry, Dump, Team, User
 from explorer.models.audit import AuditIsFinal
 from explorer.services import audit
 from explorer.services.audit import Anchor, AuditUnavailable, Purpose, anchor_file, anchors_in, drop_anchor, faults, write_down
+from explorer.services.audit_names import Names
 from tests.explorer.test_teams import request_by, signed_in
 from tests.goals import Goals
 from tests.stored_dumps import analysed_dump
@@ -168,6 +170,16 @@ def test_a_row_comes_back_as_it_was_sealed(alice: User, address: str) -> None:
     request.META["REMOTE_ADDR"] = address
     write_down(request, AuditEntry.Action.SHARE, detail="\u202etxt\0\ud800 …", purpose=Purpose("other", "ä" * 600, "T"))
     assert list(faults()) == []
+
+
+@pytest.mark.parametrize(("behind_a_proxy", "named"), [(True, "203.0.113.9"), (False, "127.0.0.1")])
+def test_behind_a_proxy_the_address_is_that_which_the_proxy_saw(
+    alice: User, settings: Settings, behind_a_proxy: bool, named: str
+) -> None:
+    settings.HTTPS = behind_a_proxy
+    request = request_by(alice)
+    request.META |= {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.1, 203.0.113.9"}
+    assert Names([write_down(request, AuditEntry.Action.SHARE)]).address(AuditEntry.objects.get()) == named
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from explorer.models import Invitation, Membership, Role, Team, User
+from explorer.models import AuditEntry, Invitation, Membership, Role, Team, User
 from explorer.services import invitations
 from tests.explorer.oidc_provider import Provider
 from tests.explorer.test_authentication import PASSWORD, sign_in
@@ -68,6 +69,29 @@ def test_opening_the_link_uses_nothing(team: Team, alice: User) -> None:
     assert Invitation.objects.get().accepted_at is None
 
 
+@pytest.mark.parametrize("newcomer", [True, False], ids=["newcomer", "with an account"])
+def test_nobody_joins_whom_the_audit_cannot_name(
+    team: Team, alice: User, mallory: User, newcomer: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client() if newcomer else sign_in("mallory")
+    client.get(invite(team))
+
+    def full(*_: object, **__: object) -> None:
+        raise DatabaseError("the disk is full")
+
+    monkeypatch.setattr(AuditEntry, "save", full)
+    assert client.post(reverse("invitation"), NEWCOMER if newcomer else {}).status_code == 503
+    assert not team.memberships.exclude(user=alice).exists()
+    assert not User.objects.filter(username="dora").exists()
+
+
+def test_an_invitation_that_is_taken_back_is_written_down(team: Team, alice: User) -> None:
+    link = invite(team)
+    sign_in("alice").post(reverse("invitation-revoke", args=[team.pk, Invitation.objects.get().pk]))
+    assert AuditEntry.objects.order_by("sequence").last().detail == "taken back, as analyst"
+    assert Client().get(link).status_code == 404
+
+
 def test_two_who_opened_the_same_link_do_not_both_join(team: Team, alice: User) -> None:
     link = invite(team)
     first, second = Client(), Client()
@@ -77,7 +101,7 @@ def test_two_who_opened_the_same_link_do_not_both_join(team: Team, alice: User) 
     assert second.post(reverse("invitation"), {**NEWCOMER, "username": "eve"}).status_code == 404
     (invitation,) = Invitation.objects.all()
     with pytest.raises(invitations.InvitationUnusable):
-        invitations.accept_as_newcomer(invitation=invitation, username="eve", password=PASSWORD)
+        invitations.accept_as_newcomer(request=request_by(alice), invitation=invitation, username="eve", password=PASSWORD)
     assert not User.objects.filter(username="eve").exists()
 
 

@@ -46,6 +46,8 @@ def test_two_people_let_the_original_out(dump: Dump, alice: User, erin: User) ->
     asker.post(reverse("dump-original-ask", args=[dump.pk]), WHY)
     grant = reverse("dump-original-grant", args=[dump.pk, OriginalRequest.objects.get().pk])
     assert asker.post(grant, WHY).status_code == 403, "not by oneself"
+    refused = AuditEntry.objects.order_by("sequence").last()
+    assert (refused.action, refused.outcome, refused.detail) == ("grant_original", "denied", "to oneself")
     assert asker.post(take, WHY).status_code == 403
     assert WHY["explanation"] in other.get(reverse("dump-access", args=[dump.pk])).content.decode()
     other.post(grant, WHY)
@@ -58,6 +60,15 @@ def test_two_people_let_the_original_out(dump: Dump, alice: User, erin: User) ->
     assert list(done) == ["ask_original", "grant_original", "download_original"]
     OriginalRequest.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert asker.post(take, WHY).status_code == 403
+
+
+def test_what_was_asked_for_long_ago_is_not_granted(dump: Dump, alice: User, erin: User) -> None:
+    asker, other = with_second_factor("erin"), with_second_factor("alice")
+    asker.post(reverse("dump-original-ask", args=[dump.pk]), WHY)
+    OriginalRequest.objects.update(asked_at=timezone.now() - timedelta(days=8))
+    grant = reverse("dump-original-grant", args=[dump.pk, OriginalRequest.objects.get().pk])
+    assert other.post(grant, WHY).status_code == 404
+    assert OriginalRequest.objects.get().granted_by is None
 
 
 def test_what_was_granted_ends_with_the_role_and_the_factor(dump: Dump, alice: User, erin: User) -> None:

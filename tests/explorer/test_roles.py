@@ -61,7 +61,7 @@ def test_an_administrator_does_not_take_themselves_in(team: Team, alice: User, a
         teams.add_member(request=request_by(ada), team=team, username="ada", role=role)
     invitation, _ = invitations.invite(request=request_by(ada), team=team, role=role)
     with pytest.raises(InvitationUnusable):
-        invitations.accept(invitation=invitation, user=ada)
+        invitations.accept(request=request_by(ada), invitation=invitation, user=ada)
     assert not Membership.objects.filter(user=ada).exists()
 
 
