@@ -12,7 +12,7 @@ Every live object has a parent (on a shortest path from START) and a dominator; 
 
 from __future__ import annotations
 
-from analysis.index.columns import D1, DataClass, Table, column
+from analysis.index.columns import D1, D2, DataClass, Table, column
 
 #: ``objects.parent`` and ``objects.dominator`` of an object that nothing keeps alive.
 NOT_LIVE = 0xFFFFFFFF
@@ -210,23 +210,24 @@ _CONTENTS = (
     ),
     Table(
         "string_groups",
-        "Strings that occur more than once, those that waste most first (at most 10,000 rows).",
+        "Strings that occur more than once, those that waste most first (at most 10,000 rows). That values are equal is "
+        "told to those who see their marks too.",
         (
-            column("characters", "u4", "length of one", "characters"),
-            column("size", "u4", "shallow size of one", "bytes"),
-            column("count", "u8", "strings with this text", "objects"),
-            column("wasted", "u8", "sizes of all but one", "bytes"),
-            column("object", "u4", "row of objects: the first of them"),
+            column("characters", "u4", "length of one", "characters", data_class=D2),
+            column("size", "u4", "shallow size of one", "bytes", data_class=D2),
+            column("count", "u8", "strings with this text", "objects", data_class=D2),
+            column("wasted", "u8", "sizes of all but one", "bytes", data_class=D2),
+            column("object", "u4", "row of objects: the first of them", data_class=D2),
         ),
     ),
     Table(
         "string_holders",
         "Fields that refer to the strings of string_groups (the first 1,000 groups), most references first within a group.",
         (
-            column("group", "u4", "row of string_groups"),
-            column("source_type", "i4", "row of types"),
-            column("offset", "i8", "as in reference_slots"),
-            column("references", "u8", "references to strings of the group", "references"),
+            column("group", "u4", "row of string_groups", data_class=D2),
+            column("source_type", "i4", "row of types", data_class=D2),
+            column("offset", "i8", "as in reference_slots", data_class=D2),
+            column("references", "u8", "references to strings of the group", "references", data_class=D2),
         ),
     ),
     Table(
@@ -272,8 +273,8 @@ _RETENTION: dict[str, DataClass] = {
     "problems": D1,  # what could not be read, in words
     "strings.count": D1,
     "strings.bytes": D1,
-    "strings.duplicates": D1,  # strings that are copies of another
-    "strings.wasted": D1,  # bytes in them
+    "strings.duplicates": D2,  # strings that are copies of another
+    "strings.wasted": D2,  # bytes in them
     "seconds.name": D1,
     "seconds.seconds": D1,
 }

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.index import DataClass
 from analysis.index.store import Index
 from explorer import charts
 from explorer.pages.numbers import grouped, readable_bytes
 from explorer.pages.objects import Objects, held_by
 from explorer.pages.references import References
-from explorer.pages.tables import Link, structure
+from explorer.pages.tables import Column, Link, structure
 
+_D2 = DataClass.D2_CONTEXT
+#: Which values are equal is for those who see the marks of masked ones, too.
 DUPLICATE_COLUMNS = (
-    structure("object", "First copy", "text", sortable=False),
-    structure("count", "Copies", "number", sortable=False),
-    structure("characters", "Length", "number", "characters", sortable=False),
-    structure("size", "Size of one", "number", "B", sortable=False),
-    structure("wasted", "Wasted", "bytes", "B", "Sizes of all copies but one", sortable=False),
-    structure("held_by", "Held by", "text", about="Fields that refer to the copies, most references first", sortable=False),
+    Column("object", "First copy", "text", sortable=False, data_class=_D2),
+    Column("count", "Copies", "number", sortable=False, data_class=_D2),
+    Column("characters", "Length", "number", "characters", sortable=False, data_class=_D2),
+    Column("size", "Size of one", "number", "B", sortable=False, data_class=_D2),
+    Column("wasted", "Wasted", "bytes", "B", "Sizes of all copies but one", sortable=False, data_class=_D2),
+    Column("held_by", "Held by", "text", about="Fields that refer to the copies", sortable=False, data_class=_D2),
 )
 LENGTH_COLUMNS = (
     structure("length", "Characters", "text", sortable=False),

@@ -244,21 +244,18 @@ def strings(request: HttpRequest, page: DumpPage) -> HttpResponseBase:
         if file := export_response(request, page.file_name, *secrets.values()):
             return file
         return _none(request, page, "Strings", {"hints": hints, **secrets})
-    query = Query.read(request.GET.dict(), (), "")
-    paged = Query(query.parameters, "wasted", True, query.page, query.page_size)
-    duplicates = Table("duplicates", "Same text, more than once", string_rows.DUPLICATE_COLUMNS, paged,
-                       string_rows.DuplicateRows(index, page.references, objects), "No two strings have the same text.",
-                       "texts")  # fmt: skip
+    duplicates = _duplicates(request, page, objects)
     listed = string_rows.length_rows(index)
     lengths = Table(
         "lengths", "Lengths", string_rows.LENGTH_COLUMNS, Query.unpaged(len(listed)), ListedRows(listed), noun="lengths"
     )
-    if file := export_response(request, page.file_name, duplicates, lengths, *secrets.values()):
+    if file := export_response(request, page.file_name, *duplicates.values(), lengths, *secrets.values()):
         return file
     return render(request, "retention/strings.html", {
-        "hints": hints, **secrets,
-        "page": page, "frame": page.frame, "strings": facts["strings"], "duplicates": duplicates, "lengths": lengths,
-        "figure": string_rows.lengths_bar(listed), "wasted_share": (facts["strings"]["wasted"], facts["strings"]["bytes"]),
+        "hints": hints, **secrets, **duplicates,
+        "page": page, "frame": page.frame, "strings": facts["strings"], "lengths": lengths,
+        "figure": string_rows.lengths_bar(listed),
+        "wasted_share": (facts["strings"]["wasted"], facts["strings"]["bytes"]) if duplicates else None,
         "search_url": page.frame.url("dump-strings-search"), **value_form(request, page.dump),
     })  # fmt: skip
 
@@ -281,6 +278,19 @@ def strings_search(request: HttpRequest, page: DumpPage, purpose: Purpose) -> Ht
         "page": page, "frame": page.frame, "found": found, "rows": rows, "characters": len(text),
         "strings_url": page.frame.url("dump-strings"),
     })  # fmt: skip
+
+
+def _duplicates(request: HttpRequest, page: DumpPage, objects: object_rows.Objects) -> dict[str, Table]:
+    """The table of equal texts; nothing for those who may not see which values are equal."""
+    if not page.index.shows("string_groups", "count"):
+        return {}
+    query = Query.read(request.GET.dict(), (), "")
+    paged = Query(query.parameters, "wasted", True, query.page, query.page_size)
+    rows = string_rows.DuplicateRows(page.index, page.references, objects)
+    return {"duplicates": Table(
+        "duplicates", "Same text, more than once", string_rows.DUPLICATE_COLUMNS, paged, rows,
+        "No two strings have the same text.", "texts", highest=page.index.highest,
+    )}  # fmt: skip
 
 
 def _secrets(

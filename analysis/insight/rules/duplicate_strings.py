@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from analysis.graph.strings import Strings
 from analysis.insight.execution import Execution
-from analysis.insight.findings import Evidence, Finding, NotApplicable, Reference, Rule, Severity, heap_object, heap_type
+from analysis.insight.findings import Evidence, Finding, NotApplicable, Rule, Severity, heap_type
 from analysis.insight.live_objects import graph_of, live_bytes
 from analysis.insight.waits.parts import Certainty
 
@@ -38,29 +38,18 @@ def _look(execution: Execution) -> Iterator[Finding]:
     if total < _LEAST_BYTES or total < _LEAST_SHARE * live:
         return
     copies = int((counts[counts > 1] - 1).sum())
-    worst = int(wasted.argmax())
-    most = int(counts[worst])
-    most = int(counts[worst])
     large = total >= _LARGE_SHARE * live
     yield Finding(
         severity=Severity.WARNING if large else Severity.NOTICE,
         confidence=Certainty.LIKELY,
         impact=min(total / live, 1.0),
         title=(f"{copies:,} live strings are copies of others: {total / 1e6:,.1f} MB, {total / live:.0%} of the live heap",),
-        summary=(
-            f"{int((counts > 1).sum()):,} texts occur more than once. The one that wastes most occurs {most:,} times "
-            f"and takes {int(wasted[worst]):,} bytes more than it needs.",
-        ),
-        evidence=(
-            Evidence(f"one of {most:,} strings with the same text", _first_live(execution, _strings(execution), worst)),
-            *(Evidence(f"refers to {references:,} copies", heap_type(kind)) for kind, references in _holders(execution)),
+        summary=(f"{int((counts > 1).sum()):,} texts occur more than once.",),
+        # Sums only: which strings are equal is told by the page of strings, to those who may know.
+        evidence=tuple(
+            Evidence(f"refers to {references:,} copies", heap_type(kind)) for kind, references in _holders(execution)
         ),
     )  # fmt: skip
-
-
-def _first_live(execution: Execution, strings: Strings, text: int) -> Reference:
-    rows = strings.rows[strings.groups == text]
-    return heap_object(int(rows[graph_of(execution).live[rows]][0]))
 
 
 def _holders(execution: Execution) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from django.test import Client
 from analysis.pipeline import analyse
 from explorer.models import Dump, Team, User
 from tests.analysis.fresh_dumps import LAB
-from tests.explorer.canaries.planted import PlantedDump, plant, with_other_values
+from tests.explorer.canaries.planted import PlantedDump, plant, with_equal_values, with_other_values
 from tests.explorer.test_api_tokens import program
 from tests.explorer.test_authentication import sign_in
 from tests.explorer.test_shares import shared
@@ -48,6 +48,12 @@ def otherwise(planted: Analysed) -> Analysed:
     """The same process with other values (D3) in it; the context is the same."""
     made, path = planted.planted, planted.planted.path.with_name("otherwise.dmp")
     return _analysed(with_other_values(made, path, made.values))
+
+
+@pytest.fixture(scope="module")
+def with_a_pair(planted: Analysed) -> Analysed:
+    """The same process in which two of the texts are equal."""
+    return _analysed(with_equal_values(planted.planted, planted.planted.path.with_name("pair.dmp")))
 
 
 def put(analysed: Analysed, dump: Dump) -> None:

@@ -9,6 +9,7 @@ import string
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from tests.analysis.fresh_dumps import LAB, unpacked_lab
@@ -55,11 +56,23 @@ def plant(directory: Path) -> PlantedDump:
 
 def with_other_values(planted: PlantedDump, path: Path, changed: tuple[Canary, ...]) -> PlantedDump:
     """The same dump, byte for byte, but for ``changed``: each of them everywhere another of its length."""
-    chance, content = random.Random(6), bytearray(planted.path.read_bytes())
+    chance = random.Random(6)
     others = {
         one: Canary(one.carrier, "".join(chance.choices(_LETTERS, k=len(one.text))), chance.randbytes(len(one.raw)))
         for one in changed
     }
+    return _with(planted, path, others)
+
+
+def with_equal_values(planted: PlantedDump, path: Path) -> PlantedDump:
+    """The same dump, but for one text that is now equal to another one of its carrier."""
+    texts = [one for one in planted.values if one.text]
+    one, other = next(pair for pair in pairwise(texts) if pair[0].carrier == pair[1].carrier == "string")
+    return _with(planted, path, {other: Canary(other.carrier, one.text, other.raw)})
+
+
+def _with(planted: PlantedDump, path: Path, others: dict[Canary, Canary]) -> PlantedDump:
+    content, changed = bytearray(planted.path.read_bytes()), tuple(others)
     written = {held: new for one, other in others.items() for held, new in zip(one.in_memory, other.in_memory, strict=True)}
     for at, held, _ in Scanner(changed, as_held=True).places(bytes(content)):
         content[at : at + len(held)] = written[held]

@@ -254,6 +254,22 @@ def test_no_question_tells_one_value_from_another(
     assert told == {}
 
 
+def test_nobody_without_context_learns_that_two_values_are_equal(
+    planted: Analysed, with_a_pair: Analysed, stored: Dump, carol: User, goals: Goals
+) -> None:
+    """Two dumps, in one of which two texts are the same: no page, list, command or export tells a viewer which one it is."""
+    client, ask = sign_in("carol"), reverse("dump-query", args=[stored.pk])
+    paths = [one for one in starts(stored, open_index(planted.index)) if one.startswith((f"/dumps/{stored.pk}", "/?"))]
+    paths += [f"{ask}?q=SELECT * FROM {table}" for table in ("string_groups", "string_holders")]
+    client.get("/")
+    first = answers(client, paths)
+    put(with_a_pair, stored)
+    second = answers(client, paths)
+    told = {path: difference(first[path], second[path]) for path in paths if first[path] != second[path]}
+    goals.count("G14 pages that do not tell a viewer that two values are equal", len(paths) - len(told), len(paths))
+    assert told == {}
+
+
 def difference(left: bytes, right: bytes) -> tuple[bytes, bytes]:
     """What stands where the first difference is."""
     at = next((place for place, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))

@@ -87,7 +87,7 @@ def test_a_viewers_pages_are_the_same_with_and_without_secrets(team: Team, alice
 def test_sql_knows_the_tables_only_for_those_who_may_see_them(dump: Dump) -> None:
     index = open_index(dump.analysis.index_directory)
     assert {table.name for table in described_tables(D2)} - {table.name for table in described_tables(D1)} == {
-        "secrets", "secret_holders",
+        "secrets", "secret_holders", "string_groups", "string_holders",
     }  # fmt: skip
     assert run_query(index.up_to(D2), f"SELECT count(*) FROM secrets WHERE kind = '{SECRET_KIND}'").rows == [[3]]
     for text in ("SELECT count(*) FROM secrets", "SELECT id FROM secret_holders"):
