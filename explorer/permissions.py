@@ -217,21 +217,41 @@ def can_upload(viewer: Viewer, team_id: UUID) -> bool:
 
 def can_manage_members(viewer: Viewer, team_id: UUID) -> bool:
     """Leads of the team, and administrators of the server."""
-    if viewer.program:
-        return False
-    return viewer.roles.get(team_id) == Role.LEAD or viewer.server_role == ServerRole.ADMINISTRATOR
+    return bool(agrees_as(viewer, team_id))
 
 
-def can_grant(viewer: Viewer, team_id: UUID, role: Role) -> bool:
-    """Give a role in a team at once: leads up to analyst, administrators leads too. Protected readers need both to agree."""
-    administers = viewer.server_role == ServerRole.ADMINISTRATOR
-    if not can_manage_members(viewer, team_id):
+def can_grant(viewer: Viewer, team_id: UUID, role: Role, *, led: bool) -> bool:
+    """Give a role in a team at once; ``led``: it has a lead who can come in. Leads make viewers and analysts. Administrators do
+    not read memory, nor by an account of their making: they make viewers, and a lead where there is none. Who is both makes
+    leads too."""
+    speaks_as = agrees_as(viewer, team_id)
+    if role == Role.LEAD:
+        return "administrator" in speaks_as and ("lead" in speaks_as or not led)
+    return (role == Role.VIEWER and bool(speaks_as)) or (role == Role.ANALYST and "lead" in speaks_as)
+
+
+def can_change_role(viewer: Viewer, team_id: UUID, held: Role, role: Role, *, active: bool, led: bool) -> bool:
+    """Give somebody else a role in place of the one they hold; ``active``: they can come in. Leads change viewers and analysts.
+    Administrators take rights away, but from no lead who can come in; who is both does what either may."""
+    if not can_grant(viewer, team_id, role, led=led):
         return False
-    return role in (Role.VIEWER, Role.ANALYST) or (administers and role == Role.LEAD)
+    speaks_as = agrees_as(viewer, team_id)
+    if held == Role.VIEWER or len(speaks_as) > 1:
+        return True
+    if "lead" in speaks_as:
+        return held == Role.ANALYST
+    return role == Role.VIEWER and not (held == Role.LEAD and active)
+
+
+def can_remove_member(viewer: Viewer, team_id: UUID, held: Role, *, active: bool) -> bool:
+    """Take somebody out of a team: its leads; administrators too, but no lead who can come in."""
+    speaks_as = agrees_as(viewer, team_id)
+    return "lead" in speaks_as or ("administrator" in speaks_as and not (held == Role.LEAD and active))
 
 
 def agrees_as(viewer: Viewer, team_id: UUID) -> frozenset[str]:
-    """For whom somebody speaks when a team gets a protected reader: its ``lead``, the ``administrator``, both or none."""
+    """For whom somebody speaks when a team's roles are given: its ``lead``, the ``administrator``, both or none. One of each, two
+    people, make a protected reader, or a lead beside another (``RoleProposal``)."""
     if viewer.program:
         return frozenset()
     leads = {"lead"} if viewer.roles.get(team_id) == Role.LEAD else set()

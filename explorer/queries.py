@@ -135,12 +135,22 @@ def members_of(team: Team) -> QuerySet[Membership]:
     return team.memberships.select_related("user").order_by("user__username")
 
 
+def leads_of(team_id: UUID | OuterRef) -> QuerySet[Membership]:
+    """Memberships of a team's leads who can come in: their account is not closed."""
+    return Membership.objects.filter(team_id=team_id, role=Role.LEAD, user__is_active=True)
+
+
 def open_invitations() -> QuerySet[Invitation]:
-    """Invitations that can still be accepted: unused, in time, and their maker could still make them."""
-    leads = Membership.objects.filter(team=OuterRef("team"), user=OuterRef("invited_by"), role=Role.LEAD)
+    """Invitations that can still be accepted: unused, in time, and their maker could still make them; the same rule as
+    ``permissions.can_grant``."""
+    leads = leads_of(OuterRef("team_id"))
+    by_lead = Exists(leads.filter(user=OuterRef("invited_by")))
+    by_administrator = Q(invited_by__server_role=ServerRole.ADMINISTRATOR)
+    as_viewer = Q(by_lead | by_administrator, role=Role.VIEWER)
+    as_analyst = Q(by_lead, role=Role.ANALYST)
+    as_lead = Q(by_administrator, by_lead | ~Exists(leads), role=Role.LEAD)
     unused = Invitation.objects.select_related("team", "invited_by").filter(accepted_at=None, expires_at__gt=timezone.now())
-    administers = Q(invited_by__server_role=ServerRole.ADMINISTRATOR)
-    return unused.filter((Exists(leads) & ~Q(role=Role.LEAD)) | administers, invited_by__is_active=True)
+    return unused.filter(as_viewer | as_analyst | as_lead, invited_by__is_active=True)
 
 
 def symbols_of(team: Team) -> QuerySet[SymbolFile]:

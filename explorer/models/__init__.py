@@ -12,7 +12,7 @@ from explorer.models.scrubbed import ScrubbedCopy
 from explorer.models.search import SearchedName, SearchPosting
 from explorer.models.share import ShareLink
 from explorer.models.symbol import SymbolFile
-from explorer.models.team import ApiToken, LentAccess, Membership, ProtectedReaderProposal, Role, ServerRole, Team, User
+from explorer.models.team import ApiToken, LentAccess, Membership, Role, RoleProposal, ServerRole, Team, User
 from explorer.models.upload import Upload
 from explorer.models.view import SavedView
 
@@ -30,8 +30,8 @@ __all__ = [
     "Membership",
     "Note",
     "OriginalRequest",
-    "ProtectedReaderProposal",
     "Role",
+    "RoleProposal",
     "SavedQuery",
     "SavedView",
     "ScrubbedCopy",

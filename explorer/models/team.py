@@ -88,20 +88,24 @@ class Membership(models.Model):
         return f"{self.user} in {self.team} as {self.get_role_display()}"
 
 
-class ProtectedReaderProposal(models.Model):
-    """Somebody is to read a team's values: a lead of the team and an administrator must both want it."""
+class RoleProposal(models.Model):
+    """A member is to read a team's memory, or to lead it: a lead of the team and an administrator must both want it."""
+
+    #: The roles that take two people.
+    ROLES: ClassVar = (Role.PROTECTED, Role.LEAD)
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="proposals")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=10, choices=[(role.value, role.label) for role in ROLES], default=Role.PROTECTED)
     lead = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
     administrator = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["team", "user"], name="one_proposal_per_person")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["team", "user", "role"], name="one_proposal_per_role")]
 
     def __str__(self) -> str:
-        return f"{self.user} as protected reader of {self.team}"
+        return f"{self.user} as {self.get_role_display().lower()} of {self.team}"
 
 
 class Asked(models.Model):

@@ -15,8 +15,9 @@ from django.utils import timezone
 from explorer import permissions
 from explorer.models import AuditEntry, Invitation, Membership, Role, Team, User
 from explorer.models.team import keyed_hash
-from explorer.queries import open_invitations
+from explorer.queries import leads_of, open_invitations
 from explorer.services.audit import as_person, write_down
+from explorer.services.teams import not_at_once
 from explorer.viewers import viewer_of
 
 VALID = timedelta(days=7)
@@ -30,8 +31,8 @@ class InvitationUnusable(Exception):
 def invite(*, request: HttpRequest, team: Team, role: Role, email: str = "") -> tuple[Invitation, str]:
     """A new invitation and the secret of its link, which is not kept. Raises PermissionDenied for a role not theirs to give."""
     by = as_person(request)
-    if not permissions.can_grant(viewer_of(by), team.pk, role):
-        raise PermissionDenied("Team leads invite viewers and analysts; administrators leads too.")
+    if not permissions.can_grant(viewer_of(by), team.pk, role, led=leads_of(team.pk).exists()):
+        raise PermissionDenied(not_at_once(role))
     domain = email.rpartition("@")[2]  # of somebody who has no key yet under which the audit could forget them
     write_down(request, AuditEntry.Action.INVITE, team=team, detail=f"as {role}{f', at {domain}' if domain else ''}")
     secret = secrets.token_urlsafe(32)

@@ -11,8 +11,9 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from explorer.models import AuditEntry, LentAccess, Membership, ProtectedReaderProposal, Role, ServerRole, Team, User
-from explorer.permissions import agrees_as, can_grant, can_lend_access
+from explorer.models import AuditEntry, LentAccess, Membership, Role, RoleProposal, ServerRole, Team, User
+from explorer.permissions import agrees_as, can_change_role, can_grant, can_lend_access, can_remove_member
+from explorer.queries import leads_of
 from explorer.services.audit import SHORTEST_EXPLANATION, Purpose, as_person, write_down
 from explorer.viewers import viewer_of
 
@@ -37,19 +38,21 @@ def add_member(*, request: HttpRequest, team: Team, username: str, role: Role) -
     """Put a person into a team or change their role, making an account with a one-time password when there is none of that
     name. Raises PermissionDenied for a role that is not theirs to give, ValueError when the team would lose its last lead."""
     viewer = viewer_of(request.user)
-    held = Membership.objects.filter(team=team, user__username=username).values_list("role", flat=True).first()
-    takes_away = held is not None and not can_grant(viewer, team.pk, Role(held))
-    if not can_grant(viewer, team.pk, role) or (takes_away and username != request.user.get_username()):
-        raise PermissionDenied("Team leads make viewers and analysts; administrators make leads too.")
     if username == request.user.get_username() and viewer.roles.get(team.pk) != Role.LEAD:
         raise PermissionDenied("Administrators read no dumps: a lead of the team takes you in, or lets you in for some hours.")
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=team.pk)
-        user = User.objects.filter(username=username).first()
-        password = None
+        led = leads_of(team.pk).exists()
+        if not can_grant(viewer, team.pk, role, led=led):
+            raise PermissionDenied(not_at_once(role))
+        user, password = User.objects.filter(username=username).first(), None
         if user is None:
             password = secrets.token_urlsafe(12)
             user = User.objects.create_user(username, "", password, must_change_password=True)
+        held = Membership.objects.filter(team=team, user=user).values_list("role", flat=True).first()
+        own = user == request.user
+        if held and not own and not can_change_role(viewer, team.pk, Role(held), role, active=user.is_active, led=led):
+            raise PermissionDenied(_kept(Role(held)))
         if role != Role.LEAD:
             _require_another_lead(team, user)
         detail = f"{{0}}: {held or 'none'} to {role}"
@@ -58,45 +61,71 @@ def add_member(*, request: HttpRequest, team: Team, username: str, role: Role) -
     return user, password
 
 
+def not_at_once(role: Role) -> str:
+    """What somebody does who may not give a role at once."""
+    if role in RoleProposal.ROLES:
+        return f"A lead of the team and an administrator must agree: propose a member as {role.label.lower()} on the page Team."
+    return f"Only leads of the team make somebody {role.label.lower()}: ask one of them."
+
+
+def _kept(held: Role) -> str:
+    """The same where a member's role is not theirs to take."""
+    if held == Role.LEAD:
+        return "A lead steps down by themselves, or another lead takes them out of the team."
+    return f"Somebody who is {held.label.lower()} becomes viewer first: an administrator does that."
+
+
 def remove_member(*, request: HttpRequest, team: Team, membership_id: int) -> None:
-    """Take a person out of a team. The last lead stays: a team without one could not be managed."""
+    """Take a person out of a team, with what was proposed for them. The last lead stays: a team without one could not be
+    managed. Raises PermissionDenied for somebody who is not theirs to remove, ValueError for the last lead."""
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=team.pk)  # two leads may not remove each other at once
         row = Membership.objects.select_related("user").get(team=team, pk=membership_id)
+        if not can_remove_member(viewer_of(request.user), team.pk, Role(row.role), active=row.user.is_active):
+            raise PermissionDenied(_kept(Role(row.role)))
         _require_another_lead(team, row.user)
         write_down(request, AuditEntry.Action.REMOVE_MEMBER, team=team, detail=f"{{0}} was {row.role}", people=[row.user])
+        RoleProposal.objects.filter(team=team, user=row.user).delete()
         row.delete()
 
 
-def agree_to_protected_reader(*, request: HttpRequest, team: Team, user: User) -> bool:
-    """Say that a member is to read the team's values; whether that made them a protected reader, which takes a lead and an
-    administrator. Raises PermissionDenied."""
+def agree_to_role(*, request: HttpRequest, team: Team, user: User, role: Role) -> bool:
+    """Say that a member is to be protected reader or lead; whether that made them one, which takes a lead and an administrator.
+    Raises PermissionDenied, and ValueError for who may do as much already."""
     speaks_as = agrees_as(viewer_of(request.user), team.pk)
     if request.user == user:
-        raise PermissionDenied("Others make somebody a protected reader.")
-    if not speaks_as or not Membership.objects.filter(team=team, user=user).exists():
-        raise PermissionDenied("A lead of the team and an administrator make a member a protected reader.")
+        raise PermissionDenied(f"Others make somebody {role.label.lower()}.")
+    if not speaks_as or role not in RoleProposal.ROLES:
+        raise PermissionDenied("A lead of the team and an administrator make a member protected reader or lead.")
     with transaction.atomic():
-        proposal, _ = ProtectedReaderProposal.objects.select_for_update().get_or_create(team=team, user=user)
-        _agree(proposal, as_person(request).pk, speaks_as)
+        Team.objects.select_for_update().get(pk=team.pk)
+        membership = Membership.objects.get(team=team, user=user)
+        if membership.role in (role, Role.LEAD):
+            raise ValueError(f"{user} is {membership.get_role_display().lower()} already.")
+        proposal, _ = RoleProposal.objects.get_or_create(team=team, user=user, role=role)
+        _agree(proposal, as_person(request), speaks_as)
         proposal.save()
-        agreed = bool(proposal.lead_id and proposal.administrator_id)
-        detail = f"{{0}}: {'now' if agreed else 'proposed as'} {Role.PROTECTED}"
-        if agreed:
-            _require_another_lead(team, user)
-            Membership.objects.filter(team=team, user=user).update(role=Role.PROTECTED, last_used_on=timezone.localdate())
-            proposal.delete()
+        agreed = bool(proposal.lead and proposal.administrator)
+        detail = f"{{0}}: {'now' if agreed else 'proposed as'} {role}"
         write_down(request, AuditEntry.Action.CHANGE_ROLE, team=team, detail=detail, people=[user])
+        if agreed:
+            Membership.objects.filter(pk=membership.pk).update(role=role, last_used_on=timezone.localdate())
+            proposal.delete()
     return agreed
 
 
-def _agree(proposal: ProtectedReaderProposal, person: int, speaks_as: frozenset[str]) -> None:
-    """One person agrees, for one side: who could speak for both speaks for the one that is missing."""
-    if person in (proposal.lead_id, proposal.administrator_id):
+def _agree(proposal: RoleProposal, person: User, speaks_as: frozenset[str]) -> None:
+    """One person agrees, for one side: who could speak for both speaks for the one that is missing. Who agreed before and may not
+    do so any more has no voice."""
+    for side in ("lead", "administrator"):
+        voice = getattr(proposal, side)
+        if voice and not (voice.is_active and side in agrees_as(viewer_of(voice), proposal.team_id)):
+            setattr(proposal, side, None)
+    if person in (proposal.lead, proposal.administrator):
         return
-    missing = [part for part in ("lead", "administrator") if part in speaks_as and getattr(proposal, f"{part}_id") is None]
-    for part in missing[:1]:
-        setattr(proposal, f"{part}_id", person)
+    missing = [side for side in ("lead", "administrator") if side in speaks_as and getattr(proposal, side) is None]
+    for side in missing[:1]:
+        setattr(proposal, side, person)
 
 
 def open_archive(*, request: HttpRequest, team: Team, is_open: bool) -> None:
@@ -128,6 +157,6 @@ def lend_access(*, request: HttpRequest, team: Team, lent_id: int) -> None:
 
 
 def _require_another_lead(team: Team, user: User) -> None:
-    leads = set(Membership.objects.filter(team=team, role=Role.LEAD).values_list("user_id", flat=True))
+    leads = set(leads_of(team.pk).values_list("user_id", flat=True))
     if leads == {user.pk}:
         raise ValueError("A team needs a lead; make somebody else lead first.")

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from explorer.models import ApiToken, AuditEntry, Membership, Role, Team
+from explorer.queries import leads_of
 from explorer.services.audit import by_the_server, write_down
 from explorer.services.notices import tell_of
 
@@ -46,8 +47,7 @@ def _drop(membership_id: int, team_id: UUID, since: date) -> bool:
 
 def _is_last_lead(row: Membership) -> bool:
     """No other lead who can come in would be left."""
-    others = Membership.objects.filter(team_id=row.team_id, role=Role.LEAD, user__is_active=True).exclude(pk=row.pk)
-    return row.role == Role.LEAD and not others.exists()
+    return row.role == Role.LEAD and not leads_of(row.team_id).exclude(pk=row.pk).exists()
 
 
 def _what_is_left(row: Membership, since: date) -> Role:

@@ -16,8 +16,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from explorer import permissions
 from explorer.access import team_for
-from explorer.models import AuditEntry, Membership, Role, ServerRole, Team, User
-from explorer.queries import members_of, open_invitations, teams_managed_by, teams_of
+from explorer.models import AuditEntry, Membership, Role, RoleProposal, ServerRole, Team, User
+from explorer.permissions import Viewer
+from explorer.queries import leads_of, members_of, open_invitations, teams_managed_by, teams_of
 from explorer.services import teams
 from explorer.services.audit import write_down
 from explorer.services.plain_text import plain
@@ -33,12 +34,10 @@ def team_list(request: HttpRequest) -> HttpResponse:
     rows = [
         {
             "team": team,
-            "members": members_of(team),
+            "members": _members(viewer, team, at_once),
             "may_manage": permissions.can_manage_members(viewer, team.pk),
             "invitations": open_invitations().filter(team=team),
-            "roles_to_give": [role for role in Role if permissions.can_grant(viewer, team.pk, role)],
-            "speaks_as": permissions.agrees_as(viewer, team.pk),
-            "proposals": {row.user_id: row for row in team.proposals.all()},
+            "roles_to_give": at_once,
             "may_lend": permissions.can_lend_access(viewer, team.pk),
             "asks": team.lent.filter(granted_by=None).select_related("user"),
             "lent": team.lent.filter(expires_at__gt=timezone.now()).select_related("user", "granted_by"),
@@ -50,8 +49,33 @@ def team_list(request: HttpRequest) -> HttpResponse:
             "may_use_trash": permissions.can_use_trash(viewer, team.pk),
         }
         for team in (teams_of(request.user) | teams_managed_by(request.user)).distinct()
+        for at_once in [_roles_to_give(viewer, team)]
     ]
     return render(request, "account/team.html", {"rows": rows, "administers": administers})
+
+
+def _roles_to_give(viewer: Viewer, team: Team) -> list[Role]:
+    led = leads_of(team.pk).exists()
+    return [role for role in Role if permissions.can_grant(viewer, team.pk, role, led=led)]
+
+
+def _members(viewer: Viewer, team: Team, at_once: list[Role]) -> list[dict[str, object]]:
+    """Members, each with what somebody may do with them: take them out, propose them for a role that is not theirs to give, or
+    agree to it."""
+    by_two = [role for role in RoleProposal.ROLES if permissions.agrees_as(viewer, team.pk) and role not in at_once]
+    proposed = set(team.proposals.values_list("user_id", "role"))
+    return [
+        {
+            "membership": row,
+            "may_remove": permissions.can_remove_member(viewer, team.pk, Role(row.role), active=row.user.is_active),
+            "proposals": [
+                {"role": role, "made": (row.user_id, role) in proposed}
+                for role in by_two
+                if row.role not in (role, Role.LEAD) and row.user_id != viewer.user_id
+            ],
+        }
+        for row in members_of(team)
+    ]
 
 
 @require_POST
@@ -101,19 +125,23 @@ def make_team(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def protect(request: HttpRequest, team_id: UUID, membership_id: int) -> HttpResponse:
-    """Agree that a member becomes a protected reader."""
+def propose(request: HttpRequest, team_id: UUID, membership_id: int) -> HttpResponse:
+    """Propose, or agree, that a member becomes protected reader or lead."""
     team = team_for(request, team_id, to_manage=True)
     member = get_object_or_404(Membership.objects.select_related("user"), team=team, pk=membership_id)
     try:
-        agreed = teams.agree_to_protected_reader(request=request, team=team, user=member.user)
+        role = Role(request.POST.get("role", ""))
+    except ValueError:
+        messages.error(request, "Choose a role.")
+        return redirect("team")
+    try:
+        agreed = teams.agree_to_role(request=request, team=team, user=member.user, role=role)
     except ValueError as error:
         messages.error(request, str(error))
         return redirect("team")
     other = "an administrator" if "lead" in permissions.agrees_as(viewer_of(request.user), team.pk) else "a lead of the team"
-    text = (
-        f"{member.user} is now protected reader." if agreed else f"Noted. {member.user} is protected reader once {other} agrees."
-    )
+    name = role.label.lower()
+    text = f"{member.user} is now {name}." if agreed else f"Noted. {member.user} is {name} once {other} agrees."
     messages.success(request, text)
     return redirect("team")
 
@@ -160,7 +188,7 @@ urlpatterns = [
     path("team/<uuid:team_id>/members", add_member, name="member-add"),
     path("team/<uuid:team_id>/members/<int:membership_id>/remove", remove_member, name="member-remove"),
     path("team/new", make_team, name="team-create"),
-    path("team/<uuid:team_id>/members/<int:membership_id>/protect", protect, name="member-protect"),
+    path("team/<uuid:team_id>/members/<int:membership_id>/propose", propose, name="member-propose"),
     path("team/<uuid:team_id>/archive", archive_openness, name="team-archive"),
     path("team/<uuid:team_id>/access", ask_for_access, name="access-ask"),
     path("team/<uuid:team_id>/access/<int:lent_id>", lend_access, name="access-lend"),

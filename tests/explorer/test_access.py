@@ -165,7 +165,7 @@ TABLE: dict[str, Line] = {
     "team": same(GET=200),
     "team-create": ADMINISTRATORS,
     "member-add": LEADS,
-    "member-protect": LEADS,
+    "member-propose": LEADS,
     "team-archive": LEADS,
     "access-ask": posted(FORBIDDEN, FORBIDDEN, FORBIDDEN, administrator=302),
     "access-lend": posted(302, FORBIDDEN, FORBIDDEN, administrator=FORBIDDEN),
