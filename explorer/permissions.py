@@ -232,7 +232,8 @@ def can_grant(viewer: Viewer, team_id: UUID, role: Role, *, led: bool) -> bool:
 
 def can_change_role(viewer: Viewer, team_id: UUID, held: Role, role: Role, *, active: bool, led: bool) -> bool:
     """Give somebody else a role in place of the one they hold; ``active``: they can come in. Leads change viewers and analysts.
-    Administrators take rights away, but from no lead who can come in; who is both does what either may."""
+    Administrators take rights away, but from no lead who can come in, and choose a lead where there is none; who is both does
+    what either may."""
     if not can_grant(viewer, team_id, role, led=led):
         return False
     speaks_as = agrees_as(viewer, team_id)
@@ -240,7 +241,7 @@ def can_change_role(viewer: Viewer, team_id: UUID, held: Role, role: Role, *, ac
         return True
     if "lead" in speaks_as:
         return held == Role.ANALYST
-    return role == Role.VIEWER and not (held == Role.LEAD and active)
+    return role in (Role.VIEWER, Role.LEAD) and not (held == Role.LEAD and active)
 
 
 def can_remove_member(viewer: Viewer, team_id: UUID, held: Role, *, active: bool) -> bool:
