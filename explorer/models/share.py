@@ -19,12 +19,16 @@ class ShareLink(models.Model):
         SUMMARY = "summary", "Summary: health, counts, findings"
         STACKS = "stacks", "Stacks: merged frames of all threads"
         HEAP_SHAPE = "heap-shape", "Heap: types, counts, sizes, retained bytes"
+        FINDING = "finding", "One finding"
+        THREAD = "thread", "One thread and its stack"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     dump = models.ForeignKey(Dump, on_delete=models.CASCADE, related_name="shares")
     #: What was shared; a link does not follow to a later analysis.
     analysis = models.ForeignKey(Analysis, on_delete=models.CASCADE, related_name="+")
     scope = models.CharField(max_length=12, choices=Scope)
+    #: Number of the one finding, managed id of the one thread.
+    part = models.PositiveIntegerField(null=True)
     digest = models.CharField(max_length=64, unique=True)
     created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -38,4 +42,9 @@ class ShareLink(models.Model):
         ordering: ClassVar = ["-created_at"]
 
     def __str__(self) -> str:
-        return f"{self.scope} of {self.dump}"
+        return f"{self.shown} of {self.dump}"
+
+    @property
+    def shown(self) -> str:
+        """What it shows, for rows of the audit."""
+        return self.scope if self.part is None else f"{self.scope} {self.part}"

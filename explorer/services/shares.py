@@ -27,13 +27,15 @@ class Wanted:
     """What a link is to show, for how long, how often, and to whom."""
 
     scope: ShareLink.Scope
+    part: int | None
     days: int
     most_views: int | None = None
     sign_in_only: bool = False
 
     def __str__(self) -> str:
+        part = "" if self.part is None else f" {self.part}"
         often = f", {self.most_views:,} views" if self.most_views else ""
-        return f"{self.scope}, {self.days} days{often}{', signed in only' if self.sign_in_only else ''}"
+        return f"{self.scope}{part}, {self.days} days{often}{', signed in only' if self.sign_in_only else ''}"
 
 
 def make(*, request: HttpRequest, dump: Dump, analysis: Analysis, wanted: Wanted) -> tuple[ShareLink, str]:
@@ -41,7 +43,8 @@ def make(*, request: HttpRequest, dump: Dump, analysis: Analysis, wanted: Wanted
     secret = secrets.token_urlsafe(32)
     write_down(request, AuditEntry.Action.SHARE, dump=dump, detail=str(wanted), data_class=DataClass.D1_STRUCTURE)
     link = ShareLink.objects.create(
-        dump=dump, analysis=analysis, scope=wanted.scope, digest=keyed_hash("share", secret), created_by=as_person(request),
+        dump=dump, analysis=analysis, scope=wanted.scope, part=wanted.part, digest=keyed_hash("share", secret),
+        created_by=as_person(request),
         expires_at=timezone.now() + timedelta(days=wanted.days), most_views=wanted.most_views, sign_in_only=wanted.sign_in_only,
     )  # fmt: skip
     return link, secret
@@ -49,7 +52,7 @@ def make(*, request: HttpRequest, dump: Dump, analysis: Analysis, wanted: Wanted
 
 def end(*, request: HttpRequest, link: ShareLink) -> None:
     """Revoke a link: the next request finds it gone."""
-    write_down(request, AuditEntry.Action.END_SHARE, dump=link.dump, detail=link.scope)
+    write_down(request, AuditEntry.Action.END_SHARE, dump=link.dump, detail=link.shown)
     ShareLink.objects.filter(pk=link.pk, revoked_at=None).update(revoked_at=timezone.now())
 
 
@@ -71,7 +74,7 @@ def opened(request: HttpRequest, share_id: UUID) -> ShareLink | None:
         room = Q(most_views=None) | Q(views__lt=F("most_views"))
         if not ShareLink.objects.filter(room, pk=link.pk).update(views=F("views") + 1):
             return None
-        write_down(request, AuditEntry.Action.OPEN_SHARE, dump=link.dump, detail=link.scope, data_class=DataClass.D1_STRUCTURE)
+        write_down(request, AuditEntry.Action.OPEN_SHARE, dump=link.dump, detail=link.shown, data_class=DataClass.D1_STRUCTURE)
         request.session[_OPENED] = {**request.session[_OPENED], str(link.pk): True}
     return link
 

@@ -15,8 +15,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from explorer.access import dump_for, highest_class_for
-from explorer.models import AuditEntry, Dump, ScrubbedCopy, ShareLink
+from explorer.models import AuditEntry, Dump, ScrubbedCopy
+from explorer.pages import shared
 from explorer.pages.opened import opened
+from explorer.pages.references import References
 from explorer.pages.secrets import secret_hints
 from explorer.permissions import can_comment, can_hold, can_lift_hold, can_narrow, can_scrub, can_share, can_take_original
 from explorer.queries import audit_visible_to, members_of
@@ -46,6 +48,7 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     analysis = finished_analysis(dump)
     index = opened(analysis.index_directory, highest_class_for(request, dump)) if analysis else None
     frame = frame_of(request, dump, "access", index)
+    asked = request.GET.get("share", "")
     looks = list(audit_visible_to(request.user).filter(dump_key=dump.pk)[:_LATEST_LOOKS])
     names = Names(looks)
     context = {
@@ -58,7 +61,8 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
         "may_narrow": can_narrow(viewer, subject),
         "may_share": can_share(viewer, subject) and analysis is not None,
         "shares": dump.shares.select_related("created_by").filter(revoked_at=None, expires_at__gt=timezone.now()),
-        "scopes": ShareLink.Scope.choices,
+        "scopes": shared.choices(index.structure, References(index.structure, dump.pk), asked) if index else [],
+        "asked_scope": asked,
         "days": DAYS,
         "asked": originals.waiting(dump) if can_take_original(viewer, subject) and analysis is not None else [],
         "granted": originals.granted_to(request, dump),

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.timesince import timesince
 
 from analysis.errors import AnalysisError
@@ -23,8 +25,10 @@ from explorer.pages.opened import opened
 from explorer.pages.references import References
 from explorer.pages.source_lines import SourceLines
 from explorer.pages.types import catalogue
+from explorer.permissions import can_share
 from explorer.queries import notes_visible_to
 from explorer.services.symbols import TeamSymbols
+from explorer.viewers import subject_of, viewer_of
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,12 @@ def frame_of(request: HttpRequest, dump: Dump, current: str, index: Index | None
         case=_case_of(dump, highest_class_for(request, dump)),
         notes=notes_visible_to(request.user).filter(dump=dump).exclude(pin=Note.Pin.CHANGE).count(),
     )
+
+
+def share_url(request: HttpRequest, dump: Dump, what: str) -> str:
+    """Where a link to this one page can be made, "" for those who share nothing."""
+    may = can_share(viewer_of(request.user), subject_of(dump))
+    return f"{reverse('dump-access', args=[dump.pk])}?{urlencode({'share': what})}#shares" if may else ""
 
 
 def _case_of(dump: Dump, highest: DataClass) -> tuple[Fact, ...]:

@@ -11,7 +11,7 @@ from explorer.pages.findings import FindingCard, finding_cards, rule_lines
 from explorer.pages.pins import to_finding
 from explorer.pages.references import References
 from explorer.pages.root_paths import merged_root_paths
-from explorer.views.dump_page import DumpPage, with_index
+from explorer.views.dump_page import DumpPage, share_url, with_index
 from explorer.views.notes import pinned_notes
 
 
@@ -39,6 +39,7 @@ def finding(request: HttpRequest, page: DumpPage, number: int) -> HttpResponseBa
     card = cards[number - 1]
     context = {
         "page": page, "frame": page.frame, "card": card,
+        "share_url": share_url(request, page.dump, f"finding:{number}"),
         **pinned_notes(request, page, to_finding(_as_structure(page, number)), str(number)),
     }  # fmt: skip
     if card.types and page.index.rows["retained_types"]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -16,21 +14,15 @@ from django.views.decorators.http import require_GET, require_POST
 
 from analysis.errors import AnalysisError
 from analysis.index import DataClass
-from analysis.index.store import Index
 from explorer.access import dump_for
 from explorer.models import ShareLink
-from explorer.pages import merged
-from explorer.pages import overview as words
-from explorer.pages.findings import finding_cards
-from explorer.pages.garbage_collector import generation_rows
+from explorer.pages import overview, shared
 from explorer.pages.opened import opened
 from explorer.pages.references import References
-from explorer.pages.threads import group_counts, thread_rows
-from explorer.pages.types import catalogue, type_rows_at
 from explorer.services import shares
 from explorer.views.dump_page import finished_analysis
 
-_MOST_TYPES, _MOST_LINES, _MOST_VIEWS = 300, 2000, 100_000
+_MOST_VIEWS = 100_000
 _GONE = "There is no such page, or it is not shared any more."
 
 
@@ -40,12 +32,13 @@ def create(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     """Make a link and show it, this once."""
     dump = dump_for(request, dump_id, "share")
     analysis = finished_analysis(dump)
-    scope, days, most = (request.POST.get(name, "") for name in ("scope", "days", "most_views"))
-    sound = scope in ShareLink.Scope.values and days in map(str, shares.DAYS) and (not most or most.isdecimal())
-    if analysis is None or not sound or (most and not 0 < int(most[:9]) <= _MOST_VIEWS):
+    what, days, most = (request.POST.get(name, "") for name in ("scope", "days", "most_views"))
+    chosen = shared.read_choice(opened(analysis.index_directory, DataClass.D1_STRUCTURE), what) if analysis else None
+    sound = days in map(str, shares.DAYS) and (not most or (most.isdecimal() and 0 < int(most[:9]) <= _MOST_VIEWS))
+    if analysis is None or chosen is None or not sound:
         messages.error(request, "Choose what to share and for how long; the number of views is at least 1.")
         return redirect("dump-access", dump.pk)
-    wanted = shares.Wanted(ShareLink.Scope(scope), int(days), int(most) if most else None, "sign_in_only" in request.POST)
+    wanted = shares.Wanted(*chosen, int(days), int(most) if most else None, "sign_in_only" in request.POST)
     link, secret = shares.make(request=request, dump=dump, analysis=analysis, wanted=wanted)
     address = request.build_absolute_uri(reverse("share-open", args=[secret]))
     return render(request, "shares/made.html", {"link": link, "address": address, "dump": dump})
@@ -81,12 +74,8 @@ def show(request: HttpRequest, share_id: UUID) -> HttpResponse:
         index = opened(link.analysis.index_directory, DataClass.D1_STRUCTURE)
     except AnalysisError:
         raise Http404(_GONE) from None
-    references = References(index, link.dump_id)
-    context = {
-        "link": link,
-        "facts": words.facts(index.facts("summary")),
-        **_CONTENTS[ShareLink.Scope(link.scope)](index, references),
-    }
+    content = shared.content(index, References(index, link.dump_id), link)
+    context = {"link": link, "facts": overview.facts(index.facts("summary")), **content}
     return _unseen(render(request, f"shares/{link.scope}.html", context))
 
 
@@ -98,32 +87,6 @@ def _unseen(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _summary(index: Index, references: References) -> dict[str, Any]:
-    return {
-        "sentence": words.sentence(index, catalogue(index)),
-        "cards": finding_cards(index, references),
-        "generations": [row for row in generation_rows(index.facts("summary")) if row["count"] or row["free_size"]],
-        "thread_groups": [group for group in group_counts(thread_rows(index)) if group["count"]],
-    }
-
-
-def _stacks(index: Index, references: References) -> dict[str, Any]:
-    lines, total = merged.lines(index, references, "", 0, _MOST_LINES)
-    return {"lines": lines, "more": max(0, total - len(lines))}
-
-
-def _heap_shape(index: Index, references: References) -> dict[str, Any]:
-    found = catalogue(index)
-    biggest = found.order("size", None, "")[::-1][:_MOST_TYPES].tolist()
-    rows = type_rows_at(found, biggest, lambda type_id: "")
-    return {"types": rows, "total": found.total, "more": max(0, found.total - len(rows))}
-
-
-_CONTENTS: dict[ShareLink.Scope, Callable[[Index, References], dict[str, Any]]] = {
-    ShareLink.Scope.SUMMARY: _summary,
-    ShareLink.Scope.STACKS: _stacks,
-    ShareLink.Scope.HEAP_SHAPE: _heap_shape,
-}
 urlpatterns = [
     path("dumps/<uuid:dump_id>/shares", create, name="share-create"),
     path("dumps/<uuid:dump_id>/shares/<uuid:share_id>/end", end, name="share-end"),

@@ -20,7 +20,7 @@ from explorer.pages.tables import Column, ListedRows, Query, Rows, Table, allowe
 from explorer.services.audit import Purpose
 from explorer.services.reveals import reveal_registers
 from explorer.value_acts import value_act, value_form
-from explorer.views.dump_page import DumpPage, with_index
+from explorer.views.dump_page import DumpPage, share_url, with_index
 from explorer.views.notes import pinned_notes
 
 _MOST_NATIVE, _MOST_FRAMES_TO_PIN = 200, 100
@@ -102,6 +102,7 @@ def thread(request: HttpRequest, page: DumpPage, managed_id: int) -> HttpRespons
         "exceptions": exceptions_of_thread(page.index, page.references, row, page.source_lines),
         **value_form(request, page.dump),
         **_notes(request, page, managed_id, shown),
+        "share_url": share_url(request, page.dump, f"thread:{managed_id}"),
         "registers_url": page.frame.url("dump-registers", managed_id),
     }
     return render(request, "threads/thread.html", context)
@@ -145,12 +146,10 @@ def registers(request: HttpRequest, page: DumpPage, managed_id: int, purpose: Pu
 
 
 def _row(page: DumpPage, managed_id: int) -> int:
-    """The row of a managed id; of several threads with the same id the first that lives."""
-    rows = [row for row, found in enumerate(page.index.column("threads", "managed_id").tolist()) if found == managed_id]
-    if not rows:
+    row = thread_rows.row_of(page.index, managed_id)
+    if row is None:
         raise Http404
-    alive = page.index.column("threads", "alive")
-    return next((row for row in rows if alive[row]), rows[0])
+    return row
 
 
 def _stack(request: HttpRequest, page: DumpPage, first: int, count: int, thread: int) -> stacks.StackPage:

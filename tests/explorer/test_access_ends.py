@@ -146,7 +146,7 @@ def test_a_token_reaches_nothing_more(dump: Dump, bob: User, end, goals: Goals) 
 
 @pytest.mark.parametrize("end", [role_removed, role_narrowed, account_disabled, deleted], ids=lambda end: end.__name__)
 def test_a_link_ends_with_its_makers_right(dump: Dump, bob: User, end, goals: Goals) -> None:
-    clients = {scope: Client() for scope in ("summary", "stacks", "heap-shape")}
+    clients = {scope: Client() for scope in ("summary", "stacks", "heap-shape", "thread:1")}
     links = {scope: shared(bob, dump, scope=scope) for scope in clients}
     pages = {scope: clients[scope].get(link)["Location"] for scope, link in links.items()}
     assert {clients[scope].get(page).status_code for scope, page in pages.items()} == {200}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 import secrets
@@ -28,6 +29,10 @@ GUESSES = 10_000
 _MORE_GUESSES, _LOOKED_UP_AT_ONCE = 1_000_000, 10_000
 
 
+#: Each scope, and one page of those that are many.
+SHARED = ("summary", "stacks", "heap-shape", "finding:1", "thread:1")
+
+
 @pytest.fixture
 def dump(team: Team, bob: User) -> Dump:
     return analysed_dump(team, bob)
@@ -45,13 +50,15 @@ def visit(path: str, client: Client | None = None) -> tuple[int, str]:
     return response.status_code, response.content.decode()
 
 
-@pytest.mark.parametrize("scope", ShareLink.Scope.values)
+@pytest.mark.parametrize("scope", SHARED)
 def test_a_link_shows_structure_to_whoever_has_it(crashed: Dump, alice: User, scope: str) -> None:
     path = shared(alice, crashed, scope=scope)
     client = Client()
     first = client.get(path)
     assert first.status_code == 302 and "/s/" not in first["Location"]
     page = client.get(first["Location"])
+    link = ShareLink.objects.get()
+    assert f"{link.scope}:{link.part}" == scope or (link.part, link.scope) == (None, scope)
     body = page.content.decode()
     assert page.status_code == 200 and crashed.name in body
     assert page["Referrer-Policy"] == first["Referrer-Policy"] == "no-referrer"
@@ -59,6 +66,15 @@ def test_a_link_shows_structure_to_whoever_has_it(crashed: Dump, alice: User, sc
     assert "dumps/" not in body and str(crashed.pk) not in body, "no way on"
     assert not [secret for secret in SECRETS if secret in body]
     assert client.get(reverse("dump-overview", args=[crashed.pk])).status_code == 302, "the link signs nobody in"
+
+
+@pytest.mark.parametrize(("page", "what"), [("dump-finding", "finding:1"), ("dump-thread", "thread:1")])
+def test_one_page_is_shared_from_where_it_is(crashed: Dump, alice: User, carol: User, page: str, what: str) -> None:
+    address = reverse(page, args=[crashed.pk, 1])
+    body = signed_in(alice).get(address).content.decode()
+    assert "share=" not in signed_in(carol).get(address).content.decode(), "viewers share nothing"
+    form = signed_in(alice).get(html.unescape(re.search(r'href="([^"]*share=[^"]*)#shares"', body)[1])).content.decode()
+    assert re.search(rf'<option value="{what}" selected>', form)
 
 
 def revoke(link: ShareLink, dump: Dump, bob: User) -> None:
@@ -126,7 +142,20 @@ def test_a_link_may_ask_for_an_account(dump: Dump, bob: User, mallory: User) -> 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"scope": "values"}, {"days": "8"}, {"days": ""}, {"most_views": "0"}, {"most_views": "-1"}, {"most_views": "9" * 12}],
+    [
+        {"scope": "values"},
+        {"scope": "finding"},
+        {"scope": "finding:99"},
+        {"scope": "finding:0"},
+        {"scope": "thread:-1"},
+        {"scope": "thread:1x"},
+        {"scope": "summary:1"},
+        {"days": "8"},
+        {"days": ""},
+        {"most_views": "0"},
+        {"most_views": "-1"},
+        {"most_views": "9" * 12},
+    ],
 )
 def test_odd_wishes_make_no_link(dump: Dump, bob: User, wrong: dict[str, str]) -> None:
     sent = {"scope": "summary", "days": "7", **wrong}

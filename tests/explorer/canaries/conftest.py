@@ -91,6 +91,7 @@ PRINCIPALS: dict[str, tuple[str, Callable[[Dump], Client]]] = {
     "guest by link: summary": (STRUCTURE, lambda dump: _guest(dump, "summary")),
     "guest by link: stacks": (STRUCTURE, lambda dump: _guest(dump, "stacks")),
     "guest by link: heap": (STRUCTURE, lambda dump: _guest(dump, "heap-shape")),
+    "guest by link: thread": (STRUCTURE, lambda dump: _guest(dump, "thread:1")),
     "reader of an open archive": (STRUCTURE, lambda dump: _in_an_open_archive(dump, "mallory")),
     "viewer": (STRUCTURE, lambda dump: sign_in("carol")),
     "program": (STRUCTURE, lambda dump: program(dump.uploaded_by)),
