@@ -27,6 +27,15 @@ def intersect(these: Intervals, those: Intervals) -> Intervals:
     return _where(these, those, wanted=True)
 
 
+def contains(these: Intervals, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which of ``values`` lie in sorted, disjoint intervals."""
+    if not len(these):
+        return np.zeros(len(values), np.bool_)
+    row = np.searchsorted(these[:, 0].view(np.uint64), values, side="right") - 1
+    found: npt.NDArray[np.bool_] = (row >= 0) & (values < these[np.maximum(row, 0), 1].view(np.uint64))
+    return found
+
+
 def total(these: Intervals) -> int:
     """How many integers there are."""
     return int((these[:, 1] - these[:, 0]).sum())

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
 from analysis.limits import LIMITS
 from analysis.runtime.frames import END, FrameReader
-from analysis.scrub.intervals import Intervals, intervals
+from analysis.scrub.intervals import Intervals, contains, intervals
 
 _WORD, _PAGE = 8, 0x1000
 #: At least this long is the C library's ``struct pthread``, and no page longer.
@@ -28,21 +31,50 @@ class Stacks:
 
 
 def stacks(dump: Dump) -> Stacks:
-    """The stacks of all threads: each lies in the captured range that its stack pointer lies in."""
-    table = dump.core.memory.segments
+    """The stacks of all threads: each lies in the captured range that its stack pointer lies in. A thread that handles a signal
+    on another stack, as after an overflow, has its frames elsewhere: that stack begins at the lowest of them."""
+    pointers = [(state.registers["rsp"], state.registers["fs_base"]) for state in dump.core.threads]
+    _, used = _ranges(dump, pointers)
+    control_blocks = {state.os_id: state.registers["fs_base"] for state in dump.core.threads}
+    for stack in dump.stacks:
+        places = np.array([frame.sp for frame in stack.frames], np.uint64)
+        elsewhere = places[~contains(used, places)]
+        pointers += [(int(lowest), control_blocks.get(stack.os_id, 0)) for lowest in _lowest_of_each_range(dump, elsewhere)]
+    unused, used = _ranges(dump, pointers)
+    return Stacks(unused, used, intervals(_marks(dump)))
+
+
+def _ranges(dump: Dump, pointers: list[tuple[int, int]]) -> tuple[Intervals, Intervals]:
+    """What lies below and above these stack pointers, each with the control block of its thread."""
     unused: list[tuple[int, int]] = []
     used: list[tuple[int, int]] = []
     bottom = 0
-    for state in sorted(dump.core.threads, key=lambda state: state.registers["rsp"]):
-        pointer = state.registers["rsp"] & ~(_WORD - 1)
-        found = table.find(pointer)
+    for pointer, control_block in sorted(pointers):
+        pointer &= ~(_WORD - 1)
+        found = _range_of(dump, pointer)
         if found is None:
             continue
         # Where two stacks lie in one range, the upper one begins no lower than the other one ends.
         unused.append((max(found[0], bottom), pointer))
-        bottom = _end(state.registers["fs_base"], pointer, found[1])
+        bottom = max(bottom, _end(control_block, pointer, found[1]))
         used.append((pointer, bottom))
-    return Stacks(intervals(unused), intervals(used), intervals(_marks(dump)))
+    return intervals(unused), intervals(used)
+
+
+def _lowest_of_each_range(dump: Dump, places: npt.NDArray[np.uint64]) -> list[int]:
+    """The lowest of these addresses in each captured range that holds some."""
+    lowest: dict[int, int] = {}
+    for place in np.sort(places).tolist():
+        found = _range_of(dump, place)
+        if found is not None:
+            lowest.setdefault(found[0], place)
+    return list(lowest.values())
+
+
+def _range_of(dump: Dump, place: int) -> tuple[int, int, int] | None:
+    """The captured range of a place on a stack; that of the page above it for a frame that begins where the stack overflowed."""
+    segments = dump.core.memory.segments
+    return segments.find(place) or segments.find(place + _PAGE)
 
 
 def _end(control_block: int, pointer: int, range_end: int) -> int:

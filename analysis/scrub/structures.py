@@ -13,7 +13,7 @@ from analysis.heap.walk import HeapWalk
 from analysis.insight.execution import Execution
 from analysis.memory.reader import Memory
 from analysis.runtime.type_columns import read_method_tables
-from analysis.scrub.intervals import Intervals, intervals
+from analysis.scrub.intervals import Intervals, contains, intervals
 from analysis.scrub.paths import kept_from
 
 _UTF16_BYTES, _WORD_BYTES = 2, 8
@@ -54,8 +54,7 @@ def with_whole_pointers(memory: Memory, addresses: Intervals, known: Intervals) 
     pointer must not tear it."""
     words = np.unique(np.concatenate([addresses[:, 0], addresses[:, 1] - 1]) & -_WORD_BYTES)
     values, there = memory.gather(words.view(np.uint64), np.uint64)
-    row = np.searchsorted(known[:, 0].view(np.uint64), values, side="right") - 1
-    points = there & (row >= 0) & (values < known[np.maximum(row, 0), 1].view(np.uint64))
+    points = there & contains(known, values)
     return intervals(np.concatenate([addresses, np.column_stack([words, words + _WORD_BYTES])[points]]))
 
 

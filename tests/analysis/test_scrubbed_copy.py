@@ -21,9 +21,10 @@ from analysis.runtime.code import CodeMap
 from analysis.runtime.statics import StaticFields
 from analysis.scrub import copying
 from analysis.scrub.images import managed_images
-from analysis.scrub.intervals import Intervals, intervals, subtract, total
+from analysis.scrub.intervals import Intervals, contains, intervals, subtract, total
 from analysis.scrub.loader_heaps import LoaderHeaps, loader_heaps
 from analysis.scrub.objects import OBJECT_RULES
+from analysis.scrub.stacks import stacks
 from analysis.scrub.statics import number_statics
 from analysis.scrub.structures import named_variables
 from tests.analysis.bundled_dumps import bundled_dump
@@ -74,6 +75,14 @@ def test_every_real_dump_keeps_its_structure_and_no_value(reference: ReferenceDu
         path.unlink()
     assert not found
     assert not filled or same
+
+
+def test_every_frame_lies_on_what_is_known_as_a_stack(reference: ReferenceDump) -> None:
+    """Also after an overflow, when the stack pointer lies on the stack of the signal's handler."""
+    dump = Dump(reference.path)
+    places = np.array([frame.sp for stack in dump.stacks for frame in stack.frames], np.uint64)
+    captured = np.column_stack([dump.core.memory.segments.starts, dump.core.memory.segments.ends])
+    assert not np.count_nonzero(contains(captured, places) & ~contains(stacks(dump).used, places))
 
 
 def test_kept_and_wiped_add_up(scrubbed: Scrubbed) -> None:
