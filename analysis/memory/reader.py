@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from bisect import bisect_right
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from analysis.limits import LIMITS
 from analysis.memory.segments import SegmentTable
 
 _U8, _U16, _U32, _U64 = (struct.Struct(code) for code in ("<B", "<H", "<I", "<Q"))
+_NOTHING_TO_FORGET = nullcontext()
 
 
 class Memory:
@@ -44,6 +46,10 @@ class Memory:
             return -1
         self._low, self._high, self._shift = found[0], found[1], found[2] - found[0]
         return address + self._shift if address + length <= self._high else -1
+
+    def forgetting(self) -> AbstractContextManager[object]:
+        """For text, and for searches: reads in it tell nothing of what an analysis needs. Here nothing is remembered anyhow."""
+        return _NOTHING_TO_FORGET
 
     def read(self, address: int, length: int) -> bytes:
         """``length`` bytes at ``address``; raises MemoryFault naming the first byte that is not there."""

@@ -47,7 +47,9 @@ class ObjectReader:
             raise Corrupt("the object is not a string", where=f"object {address:#x}")
         length = self._target.u32(address, "String", "m_StringLength")
         start = address + self._target.layout.offset("String", "m_FirstChar")
-        return self._target.memory.read(start, 2 * min(length, limit)).decode("utf-16-le", "replace")
+        with self._target.memory.forgetting():
+            raw = self._target.memory.read(start, 2 * min(length, limit))
+        return raw.decode("utf-16-le", "replace")
 
     def read_field_values(self, address: int) -> tuple[FieldValue, ...]:
         """Values of all instance fields of the object at ``address``. Raises Corrupt or MemoryFault when it is no object."""

@@ -4,6 +4,8 @@ of them, not a list that somebody would have to keep up to date."""
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ _HIGHEST = np.uint64(1 << 47)
 
 
 class RememberingMemory(Memory):
-    """Text of unknown length is not remembered: who keeps some has a rule of its own for it.
+    """Text is not remembered: who keeps some has a rule of its own for it. Nor is what a search looks at.
 
     ``single``: address -> most bytes read there at once; ``many``: addresses, and how many bytes at each of them.
     """
@@ -26,14 +28,24 @@ class RememberingMemory(Memory):
         super().__init__(view, size_bytes, segments)
         self.single: dict[int, int] = {}
         self.many: list[tuple[npt.NDArray[np.uint64], int]] = []
+        self._forgets = False
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        before, self._forgets = self._forgets, True
+        try:
+            yield
+        finally:
+            self._forgets = before
 
     def _locate(self, address: int, length: int) -> int:
-        if self.single.get(address, 0) < length:
+        if not self._forgets and self.single.get(address, 0) < length:
             self.single[address] = length
         return super()._locate(address, length)
 
     def gather(self, addresses: npt.NDArray[np.uint64], kind: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        self.many.append((addresses.copy(), np.dtype(kind).itemsize))
+        if not self._forgets:
+            self.many.append((addresses.copy(), np.dtype(kind).itemsize))
         return super().gather(addresses, kind)
 
 

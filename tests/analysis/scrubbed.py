@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.dump import Dump
+from analysis.insight.execution import Execution
 from analysis.scrub.copying import scrub
 from analysis.scrub.intervals import Intervals
 from analysis.scrub.ledger import UNCLAIMED, Claim, Ledger, Treatment
@@ -75,6 +77,14 @@ def differences(left: Any, right: Any, place: str = "") -> list[str]:
     elif left != right and not DECLARED_DIFFERENCES.fullmatch(place):
         found.append(place)
     return found
+
+
+def texts_left(copy: Path) -> list[str]:
+    """Names of threads and messages of exceptions in a copy that say anything."""
+    dump = Dump(copy)
+    texts = [thread.name for thread in dump.threads.threads]
+    texts += [row.exception.message or "" for row in Execution(dump, dump.walk()).exceptions.rows]
+    return [text for text in texts if text and text.strip("\0")]
 
 
 def refill(dump: Path, out: Path, payload: npt.NDArray[np.int64], seed: int) -> int:
