@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,6 +141,9 @@ class Dump:
         return place >= 0 and address < ends[place]
 
     def _is_object(self, address: int) -> bool:
+        return self.core.memory.probe(partial(self._has_type, address))
+
+    def _has_type(self, address: int) -> bool:
         try:
             self.objects.type_of(address)
         except AnalysisError:

@@ -7,6 +7,7 @@ point at and the others are taken relative to them. Slot 0 is the map from code 
 from __future__ import annotations
 
 import struct
+from functools import partial
 from itertools import pairwise
 
 from analysis.contracts.layout import Layout
@@ -29,12 +30,13 @@ def read_globals(memory: Memory, table: int, size_bytes: int, layout: Layout) ->
         raise Corrupt(
             "the runtime's table of globals is not in the dump", where=f"g_dacTable at {table:#x}: {fault.cause}"
         ) from fault
-    anchor = next((i for i, slot in enumerate(slots) if _is_gc_dac_globals(memory, slot, layout)), None)
+    anchor = next((i for i, slot in enumerate(slots) if memory.probe(partial(_is_gc_dac_globals, memory, slot, layout))), None)
     if anchor is None:
         raise Corrupt("the garbage collector's globals were not found", where=f"none of the {count} slots of g_dacTable")
     found = {"GCDacGlobals": slots[anchor]}
     found.update(_relative(slots, anchor, layout.dac_table.after_gc_dac_globals))
-    string = next((i for i, slot in enumerate(slots) if i > anchor and _is_string_method_table(memory, slot)), None)
+    later = range(anchor + 1, count)
+    string = next((i for i in later if memory.probe(partial(_is_string_method_table, memory, slots[i]))), None)
     if string is not None:
         found["StringMethodTable"] = slots[string]
         found.update(_relative(slots, string, layout.dac_table.after_string_method_table))
@@ -58,7 +60,7 @@ def _sync_table(memory: Memory, slots: tuple[int, ...], layout: Layout) -> dict[
     """The table of sync blocks and its cache, whose slots lie side by side, by what they point at; nothing where no object
     with a sync block is in the dump to tell."""
     for table, cache in pairwise(slots):
-        if _is_sync_table(memory, table, layout):
+        if memory.probe(partial(_is_sync_table, memory, table, layout)):
             return {"SyncTable": table, "SyncBlockCache": cache}
     return {}
 

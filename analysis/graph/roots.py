@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -188,8 +189,11 @@ def _loader_allocators(dump: Dump, walked: HeapWalk, handles: list[Handle]) -> d
 
 def _managed_allocator(dump: Dump, allocator: int, candidates: dict[int, int]) -> int:
     """The LoaderAllocator object of the runtime's own structure: the weak handle to one that lies in it."""
-    for at in range(allocator, allocator + _SEARCHED_BYTES, 8):
-        value = candidates.get(dump.core.memory.try_pointer(at) or 0)
-        if value and dump.runtime.types.name(dump.objects.type_of(value).method_table) == _LOADER_ALLOCATOR:
-            return value
-    return 0
+    memory, types = dump.core.memory, dump.runtime.types
+
+    def is_it(at: int) -> bool:
+        value = candidates.get(memory.try_pointer(at) or 0)
+        return bool(value and types.name(dump.objects.type_of(value).method_table) == _LOADER_ALLOCATOR)
+
+    found = next((at for at in range(allocator, allocator + _SEARCHED_BYTES, 8) if memory.probe(partial(is_it, at))), None)
+    return candidates[memory.pointer(found)] if found else 0

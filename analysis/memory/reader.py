@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from bisect import bisect_right
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -48,8 +49,12 @@ class Memory:
         return address + self._shift if address + length <= self._high else -1
 
     def forgetting(self) -> AbstractContextManager[object]:
-        """For text, and for searches: reads in it tell nothing of what an analysis needs. Here nothing is remembered anyhow."""
+        """For text: that it is read tells nothing of what an analysis needs. Here nothing is remembered anyhow."""
         return _NOTHING_TO_FORGET
+
+    def probe(self, is_it: Callable[[], bool]) -> bool:
+        """``is_it()``, for searches: what is read in it is needed only where it says yes."""
+        return is_it()
 
     def read(self, address: int, length: int) -> bytes:
         """``length`` bytes at ``address``; raises MemoryFault naming the first byte that is not there."""

@@ -4,7 +4,7 @@ of them, not a list that somebody would have to keep up to date."""
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,8 @@ _HIGHEST = np.uint64(1 << 47)
 
 
 class RememberingMemory(Memory):
-    """Text is not remembered: who keeps some has a rule of its own for it. Nor is what a search looks at.
+    """Text is not remembered: who keeps some has a rule of its own for it. Nor is what a search
+    looked at in vain.
 
     ``single``: address -> most bytes read there at once; ``many``: addresses, and how many bytes at each of them.
     """
@@ -37,6 +38,18 @@ class RememberingMemory(Memory):
             yield
         finally:
             self._forgets = before
+
+    def probe(self, is_it: Callable[[], bool]) -> bool:
+        single, many = self.single, self.many
+        self.single, self.many = {}, []
+        try:
+            found = is_it()
+            if found:
+                many += self.many
+                single |= {at: max(length, single.get(at, 0)) for at, length in self.single.items()}
+        finally:
+            self.single, self.many = single, many
+        return found
 
     def _locate(self, address: int, length: int) -> int:
         if not self._forgets and self.single.get(address, 0) < length:

@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from analysis.dump import Dump
 from analysis.insight.execution import Execution
+from analysis.scrub import copying
 from analysis.scrub.copying import scrub
-from analysis.scrub.intervals import Intervals
+from analysis.scrub.intervals import Intervals, intervals, subtract
 from analysis.scrub.ledger import UNCLAIMED, Claim, Ledger, Treatment
+from analysis.scrub.paths import kept_from
 from analysis.scrub.structural_fields import STATE_MACHINE_FIELDS, STRUCTURAL_FIELDS
 
 #: Facts that are values, by their place among all facts: what a copy may differ in.
@@ -47,6 +49,8 @@ FOR_OTHER_READERS = (
     "headers of other mapped images", "objects of the runtime in native memory", "native libraries, read-only parts",
     "all other memory",
 )  # fmt: skip
+#: A text that is looked for is at least this long; fewer of its letters may be the lower part of a pointer.
+_TELLING, _LETTERS = 8, 4
 #: Ranges that are filled at once.
 _AT_ONCE = 1 << 14
 
@@ -85,6 +89,31 @@ def texts_left(copy: Path) -> list[str]:
     texts = [thread.name for thread in dump.threads.threads]
     texts += [row.exception.message or "" for row in Execution(dump, dump.walk()).exceptions.rows]
     return [text for text in texts if text and text.strip("\0")]
+
+
+def places_left(original: Path, copy: Path) -> list[str]:
+    """Where memory outside images held a directory, an argument or a variable of the environment, and the copy still has letters
+    of it. In paths of modules slashes stand for them."""
+    dump = Dump(original)
+    memory, started = dump.core.memory, dump.initial_stack
+    texts = {image.path[: kept_from(image.path)] for image in dump.images}
+    if started:
+        texts |= {"=".join(pair) for pair in started.environment}
+        texts |= {text[: text.rfind("/") + 1] or text for text in started.arguments}
+    forms = [text.encode(code) for text in texts if len(text) >= _TELLING for code in ("utf-8", "utf-16-le")]
+    captured = np.column_stack([memory.segments.starts, memory.segments.ends])
+    images = intervals((image.base, image.end) for image in dump.images)
+    before, after = memory.raw(0, memory.size_bytes), np.memmap(copy, np.uint8, "r")
+    found = []
+    for first, last in copying.in_file(memory, subtract(captured, images)).tolist():
+        for text in forms:
+            at = before.find(text, first, last)
+            while at >= 0:
+                same = after[at : at + len(text)] == np.frombuffer(text, np.uint8)
+                told = bytes(letter for letter, kept in zip(text, same, strict=True) if kept).strip(b"/\0")
+                found += [f"{told!r} at {at:#x}"] if len(told) >= _LETTERS else []
+                at = before.find(text, at + 1, last)
+    return found
 
 
 def refill(dump: Path, out: Path, payload: npt.NDArray[np.int64], seed: int) -> int:
