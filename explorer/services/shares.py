@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, Q
 from django.http import HttpRequest
 from django.utils import timezone
@@ -72,9 +73,11 @@ def opened(request: HttpRequest, share_id: UUID) -> ShareLink | None:
     link = _living(request, pk=share_id, counted=not looked)
     if link is not None and not looked:
         room = Q(most_views=None) | Q(views__lt=F("most_views"))
-        if not ShareLink.objects.filter(room, pk=link.pk).update(views=F("views") + 1):
-            return None
-        write_down(request, AuditEntry.Action.OPEN_SHARE, dump=link.dump, detail=link.shown, data_class=DataClass.D1_STRUCTURE)
+        with transaction.atomic():  # a view that cannot be written down is none, and uses none up
+            if not ShareLink.objects.filter(room, pk=link.pk).update(views=F("views") + 1):
+                return None
+            of = DataClass.D1_STRUCTURE
+            write_down(request, AuditEntry.Action.OPEN_SHARE, dump=link.dump, detail=link.shown, data_class=of)
         request.session[_OPENED] = {**request.session[_OPENED], str(link.pk): True}
     return link
 

@@ -57,7 +57,7 @@ PEOPLE = {
 }  # fmt: skip
 #: Beside people: nobody, somebody with a share link of the dump, and a program with a token of the analyst.
 PRINCIPALS = ("anonymous", "guest", "token", *PEOPLE)
-_GUESTS_SECRET = "g" * 43
+GUESTS_SECRET = "g" * 43
 Answers = Mapping[str, object]
 
 
@@ -285,7 +285,7 @@ def world(team, other_team, alice, bob: User, carol: User, erin, mallory, oscar,
             dump=dump,
             analysis=dump.analysis,
             scope="summary",
-            digest=keyed_hash("share", _GUESTS_SECRET),
+            digest=keyed_hash("share", GUESTS_SECRET),
             created_by=bob,
             expires_at=timezone.now() + timedelta(days=1),
         ).pk,
@@ -344,7 +344,7 @@ def client_of(principal: str, world: dict[str, object]) -> Client:
         return Client(headers={"Authorization": f"Bearer {world['token']}"})
     client = Client()
     if principal == "guest":
-        client.get(reverse("share-open", args=[_GUESTS_SECRET]))
+        client.get(reverse("share-open", args=[GUESTS_SECRET]))
     elif principal != "anonymous":
         client.force_login(User.objects.get(username=PEOPLE[principal]))
     return client
