@@ -71,6 +71,7 @@ SENT: dict[str, dict[str, str]] = {
     "team-quota": {"gigabytes": "5"},
     "team-remove": {"name": "Shop"},
     "member-add": {"username": "bob", "role": "viewer"},
+    "member-propose": {"role": "protected"},
     "access-ask": {"explanation": "the shop is down and they called"},
     "hold-set": {"note": "the court wants to see it"},
     "share-create": {"scope": "summary", "days": "7"},
@@ -96,7 +97,7 @@ HEADERS = {
 #: gives nobody more than they had. One that is new writes a row, or is put here.
 WITHOUT_A_ROW = {
     "account_email", "account_login", "account_logout", "account_reauthenticate", "account_reset_password", "dump-cancel",
-    "dump-case", "dump-note-add", "dump-note-edit", "dump-query-delete", "dump-query-save", "dump-rerun", "invitation-revoke",
+    "dump-case", "dump-note-add", "dump-note-edit", "dump-query-delete", "dump-query-save", "dump-rerun",
     "mfa_activate_totp", "mfa_add_webauthn", "mfa_authenticate", "mfa_deactivate_totp", "mfa_generate_recovery_codes",
     "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "mfa_remove_webauthn", "mfa_view_recovery_codes",
     "openid_connect_login", "password-change", "sample", "symbols-delete", "symbols-upload", "upload-one", "uploads",
