@@ -74,14 +74,37 @@ def test_the_program_changes_no_row(alice: User) -> None:
             change()
 
 
+_TEXTS = (
+    "actor_name", "personal", "detail", "action", "outcome", "dump_name", "reason", "explanation", "ticket", "session",
+    "previous",
+)  # fmt: skip
+#: Another content of each column that says something.
+_OTHERWISE = {
+    **{column: f"'!' || substr({column}, 2)" for column in _TEXTS},
+    "actor_id": "coalesce(actor_id, 0) + 1",
+    "form": "form + 1",
+    "data_class": "coalesce(data_class, 0) + 1",
+    "team_key": "'00000000000000000000000000000001'",
+    "dump_key": "'00000000000000000000000000000001'",
+    "people": "'[[1, \"x\"]]'",
+    "remote_address": "'203.0.113.9'",
+    "at": "'2020-01-01 00:00:00+00:00'",
+}
+
+
+def test_every_column_is_edited() -> None:
+    columns = {field.column for field in AuditEntry._meta.concrete_fields}
+    assert columns == {*_OTHERWISE, "id", "sequence", "digest"}
+
+
 def _edit(rng: random.Random, rows: int) -> str:
     """One change to the table behind the program's back; what it was."""
     kind = rng.choice(["change", "delete", "swap", "cut", "reseal", "insert"])
     one = rng.randint(1, rows - 1)
     other = rng.choice([row for row in range(1, rows + 1) if row != one])
     if kind == "change":
-        column = rng.choice(["actor_name", "detail", "action", "outcome", "dump_name", "explanation", "ticket", "session"])
-        _sql(f"UPDATE explorer_auditentry SET {column} = {column} || 'x' WHERE sequence = %s", one)
+        column = rng.choice([*_OTHERWISE])
+        _sql(f"UPDATE explorer_auditentry SET {column} = {_OTHERWISE[column]} WHERE sequence = %s", one)
     elif kind == "delete":
         _sql("DELETE FROM explorer_auditentry WHERE sequence = %s", one)
     elif kind == "swap":
