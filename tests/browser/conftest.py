@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings as django_settings
+from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from pytest_django import Settings
 
@@ -71,6 +73,25 @@ class Screen:
         page.click("button.primary")
         page.wait_for_selector("nav.rail")
         return page
+
+    def take_session(self, client: Client) -> None:
+        """Go on as the person of another browser, with what they proved there."""
+        cookie = client.cookies[django_settings.SESSION_COOKIE_NAME]
+        self.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": self.base}])
+
+    def send(self, action: str, **values: str) -> Page:
+        """Fill in the form of the open page that goes to ``action``, with a reason where it asks for one, and send it."""
+        self.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        form = self.page.locator(f'form[action="{action}"]')
+        if form.locator("[name=reason]").count():
+            form.locator("[name=reason]").select_option("incident")
+            form.locator("[name=explanation]").fill("looking for what leaks")
+        for name, value in values.items():
+            field = form.locator(f"[name={name}]")
+            field.select_option(value) if field.evaluate("one => one.tagName") == "SELECT" else field.fill(value)
+        with self.page.expect_navigation():
+            form.locator("button[type=submit]").click()
+        return self.page
 
     def overflow(self) -> int:
         """Pixels by which the page is wider than its window."""

@@ -42,5 +42,11 @@ def test_every_page_can_be_read_by_all(screen: Screen, world: dict[str, object],
 def _problems(screen: Screen, address: str) -> list[object]:
     screen.complaints.clear()
     screen.go(address)
+    return [one for one in problems_of(screen) if "status of 404" not in str(one)]
+
+
+def problems_of(screen: Screen) -> list[object]:
+    """Of the page that is open: what axe finds, how much wider it is than the window, what the console says."""
     too_wide = [f"{screen.overflow()} pixels too wide"] if screen.overflow() > 0 else []
-    return [*found_by_axe(screen), *too_wide, *(one for one in screen.complaints if "404" not in one)]
+    complaints, screen.complaints = screen.complaints, []
+    return [*found_by_axe(screen), *too_wide, *complaints]
