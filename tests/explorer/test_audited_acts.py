@@ -276,10 +276,10 @@ def _went_well(response: HttpResponse) -> bool:
 
 @dataclass
 class Seen:
-    """What happened while the audit could be written: the first who wrote these rows at an address, where somebody did what
-    they came for, where values were told."""
+    """What happened while the audit could be written: who first wrote these rows at an address, with an account and without,
+    where somebody did what they came for, where values were told."""
 
-    rows: dict[tuple[str, str, tuple[Row, ...]], tuple[URLPattern, str]] = field(default_factory=dict)
+    rows: dict[tuple[str, str, bool, tuple[Row, ...]], tuple[URLPattern, str]] = field(default_factory=dict)
     well: set[str] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
 
@@ -292,7 +292,7 @@ def _drive(server: Server) -> Seen:
             with server.taken_back():
                 response = server.ask(pattern, method, who)
                 if rows := _rows_since(last):
-                    seen.rows.setdefault((pattern.name, method, rows), (pattern, who))
+                    seen.rows.setdefault((pattern.name, method, who == "anonymous", rows), (pattern, who))
                 if method != "GET" and _went_well(response):
                     seen.well.add(pattern.name)
                 if VALUE.encode() in _told(response):
@@ -306,12 +306,12 @@ def test_nothing_is_done_that_cannot_be_written_down(
     """Of the same address once for each kind of row that it writes: of who may, and of who is refused."""
     seen = _drive(server)
     changing = {pattern.name for pattern, method in _ways() if method != "GET"}
-    assert changing - {name for name, _, _ in seen.rows} == WITHOUT_A_ROW
+    assert changing - {name for name, *_ in seen.rows} == WITHOUT_A_ROW
     assert changing - seen.well == NOT_BY_A_FORM
     assert seen.values == OF_VALUES
 
     left: dict[object, object] = {}
-    for (name, method, rows), (pattern, who) in seen.rows.items():
+    for (name, method, _, rows), (pattern, who) in seen.rows.items():
         with server.taken_back():
             before = server.state()
             # What is to happen after the commit does happen here.
@@ -323,7 +323,7 @@ def test_nothing_is_done_that_cannot_be_written_down(
             left[name, method, who, rows] = (response.status_code, changed)
     goal = "G21 acts that leave nothing behind when the audit cannot be written, by address"
     goals.count(goal, len(seen.rows) - len(left), len(seen.rows))
-    kinds = {Action(action) for _, _, rows in seen.rows for action, _ in rows}
+    kinds = {Action(action) for *_, rows in seen.rows for action, _ in rows}
     goals.count("G21 kinds of acts written down through their views", len(kinds), len(Action) - len(NOT_BY_VIEWS))
     assert {*Action} - kinds == NOT_BY_VIEWS
     assert left == {}
