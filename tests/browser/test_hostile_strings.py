@@ -19,6 +19,7 @@ from explorer.services.plain_text import plain
 from tests.browser.conftest import Screen
 from tests.execution_builder import LOCKS_AT, Execution
 from tests.explorer.test_originals import with_second_factor
+from tests.explorer.test_shares import SHARED
 from tests.explorer.test_teams import request_by
 from tests.explorer.told_values import held, tell_at_once
 from tests.goals import Goals
@@ -174,8 +175,9 @@ def test_hostile_values_are_text(screen: Screen, told: Dump, alice: User, goals:
 def test_hostile_strings_are_text_on_shared_pages(screen: Screen, told: Dump, alice: User, goals: Goals) -> None:
     """For whoever has the link: the name of the dump is one of them too."""
     left, missing = _trapped(screen), dict[str, list[str]]()
-    for scope in ShareLink.Scope:
-        wanted = shares.Wanted(scope, 1)
+    for what in SHARED:
+        scope, _, part = what.partition(":")
+        wanted = shares.Wanted(ShareLink.Scope(scope), int(part) if part else None, 1)
         link, secret = shares.make(request=request_by(alice), dump=told, analysis=told.analysis, wanted=wanted)
         screen.go(reverse("share-open", args=[secret]))
         said = _look(screen, reverse("share", args=[link.pk]))
