@@ -23,7 +23,7 @@ from analysis.scrub.ledger import Claim, Ledger, Treatment
 from analysis.scrub.loader_heaps import loader_heaps
 from analysis.scrub.objects import copy_objects, heap_spans, refuse_what_cannot_be_copied
 from analysis.scrub.reads import RememberingMemory, read_addresses
-from analysis.scrub.runtime_objects import runtime_objects
+from analysis.scrub.runtime_objects import numbers_for_other_readers
 from analysis.scrub.stacks import stacks
 from analysis.scrub.statics import number_statics
 from analysis.scrub.structures import ModulePaths, module_paths, named_variables, read_structures, with_whole_pointers
@@ -130,7 +130,7 @@ def share_out(
         ("structures of the runtime", Treatment.COPY, structures),
         ("maps of compiled code", Treatment.COPY, intervals(CodeMap(dump.runtime.target).maps())),
         ("variables of the runtime that its table for debuggers names", Treatment.COPY, named_variables(dump)),
-        ("objects of the runtime in native memory", Treatment.COPY, runtime_objects(dump)),
+        ("numbers of the runtime for other readers", Treatment.COPY, numbers_for_other_readers(dump)),
         ("lists of the runtime's loader heaps", Treatment.COPY, heaps.lists),
         ("types and methods in the runtime's loader heaps", Treatment.COPY, heaps.blocks),
         ("native libraries, read-only parts", Treatment.COPY, native_images(dump)),

@@ -1,55 +1,35 @@
-"""The runtime's own objects in native memory: its threads, assemblies, images, loader allocators, and what it knows of code.
+"""Numbers in the runtime's own objects in native memory that other readers look at and this one does not: how far an assembly is
+loaded, how long the name of an image is, which version of a method's code is which, how many ids threads were given.
 
-They are kept as a whole, since other readers look at more of their fields than this one. How long each is, the C library's heap
-says: a block begins with its size, and the head of the next one says that it is in use (``malloc/malloc.c`` in glibc).
+Nothing else is kept of these objects but what this reader reads and what points into memory: the C library clears no block that
+it hands out, so a field that the runtime does not use holds what lay there before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from analysis.contracts.target import Target
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
-from analysis.runtime.code import CodeMap
 from analysis.runtime.code_versions import versions_of
 from analysis.runtime.loader import domain_assemblies
 from analysis.scrub.intervals import Intervals, intervals
 
-_HEAD_BYTES, _ALIGNMENT = 16, 16
-_PREVIOUS_IN_USE, _FLAGS = 1, 7
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 32, 1 << 14
+_NUMBER_BYTES = 4
 
 
-def runtime_objects(dump: Dump) -> Intervals:
-    """Addresses of these objects with the heads of their blocks; those whose length cannot be told are left out."""
-    return intervals(filter(None, (_block(dump.runtime.target, at) for at in set(_addresses(dump)) - {0})))
-
-
-def _block(target: Target, address: int) -> tuple[int, int] | None:
-    """From the head of the block that begins at ``address`` to the head of the next one."""
-    memory = target.memory
-    head = memory.try_pointer(address - 8) if address % _ALIGNMENT == 0 else None
-    size = (head or 0) & ~_FLAGS
-    if size % _ALIGNMENT or not _SMALLEST_BLOCK <= size <= _LARGEST_BLOCK:
-        return None
-    following = memory.try_pointer(address - 8 + size)
-    if not following or not following & _PREVIOUS_IN_USE:
-        return None
-    return address - 8, address + size
-
-
-def _addresses(dump: Dump) -> Iterator[int]:
+def numbers_for_other_readers(dump: Dump) -> Intervals:
+    """Addresses of these numbers, where the layout has them: how far assemblies are loaded up to .NET 9 their entry in the domain
+    says, then the assembly itself."""
     target = dump.runtime.target
-    for name in ("AppDomain", "SystemDomain", "ThreadStore"):
-        yield target.memory.try_pointer(target.globals.get(name, 0)) or 0
-    for thread in dump.threads.threads:
-        yield thread.address
-    yield from domain_assemblies(target)
-    yield from CodeMap(target).structures()
-    yield from _code_versions(dump)
+    dispenser = target.memory.try_pointer(target.globals.get("ThinlockThreadIdDispenser", 0))
+    found = list(_fields(target, "IdDispenser", [dispenser or 0], ("HighestId",)))
+    found += _fields(target, "DomainAssembly", domain_assemblies(target), ("Level",))
+    found += _fields(target, "NativeCodeVersionNode", _code_versions(dump), ("Flags",))
     for module in dump.runtime.modules:
-        yield from _of_module(target, module.address)
+        found += _of_module(target, module.address)
+    return intervals(found)
 
 
 def _code_versions(dump: Dump) -> Iterator[int]:
@@ -65,17 +45,20 @@ def _code_versions(dump: Dump) -> Iterator[int]:
             continue
 
 
-def _of_module(target: Target, module: int) -> Iterator[int]:
+def _of_module(target: Target, module: int) -> Iterator[tuple[int, int]]:
     """What a Module leads to, as far as it can be followed."""
     try:
-        yield module
-        yield target.pointer(module, "Module", "LoaderAllocator")
-        yield target.pointer(module, "Module", "Assembly")
+        yield from _fields(target, "Assembly", [target.pointer(module, "Module", "Assembly")], ("Level",))
         assembly = target.pointer(module, "Module", "PEAssembly")
-        yield assembly
         image = target.pointer(assembly, "PEAssembly", "PEImage") if assembly else 0
-        yield image
-        yield target.pointer(image, "PEImage", "LoadedImageLayout") if image else 0
-        yield target.pointer(assembly, "PEAssembly", "AssemblyBinder") if assembly else 0
+        yield from _fields(target, "PEImage", [image], ("FileNameSize", "FileNameFlags"))
     except AnalysisError:
         return
+
+
+def _fields(target: Target, type_name: str, addresses: Iterable[int], names: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """The fields of these names in objects of a type, as far as the layout has them."""
+    places = [target.layout.offset(type_name, name) for name in names if target.layout.has(type_name, name)]
+    for address in addresses:
+        if address:
+            yield from ((address + place, address + place + _NUMBER_BYTES) for place in places)

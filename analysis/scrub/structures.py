@@ -12,6 +12,7 @@ from analysis.graph.roots import collect_roots
 from analysis.heap.walk import HeapWalk
 from analysis.insight.execution import Execution
 from analysis.memory.reader import Memory
+from analysis.runtime.code import CodeMap
 from analysis.runtime.type_columns import read_method_tables
 from analysis.scrub.intervals import Intervals, contains, intervals
 from analysis.scrub.paths import kept_from
@@ -24,6 +25,7 @@ def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
     """Read once everything that an analysis reads outside the heap, so that a memory which remembers can tell."""
     execution = Execution(dump, walked)
     _ = execution.graph, execution.exceptions, execution.crash, execution.doing
+    _ = CodeMap(dump.runtime.target).maps()
     _ = [(module.name, module.assembly_name, module.metadata_place) for module in dump.runtime.modules]
     referred = {one.object for stack in dump.stacks for frame in stack.frames for one in frame.objects}
     for address in referred:

@@ -46,7 +46,7 @@ WIPING = (
 )  # fmt: skip
 #: Without one of these the reference reader says something else, or nothing.
 FOR_OTHER_READERS = (
-    "headers of other mapped images", "objects of the runtime in native memory", "native libraries, read-only parts",
+    "headers of other mapped images", "numbers of the runtime for other readers", "native libraries, read-only parts",
     "all other memory",
 )  # fmt: skip
 #: A text that is looked for is at least this long; fewer of its letters may be the lower part of a pointer.
