@@ -21,6 +21,7 @@ _LARGEST_STUB_KIND = 15
 _BYTES_PER_BUCKET, _NIBBLES_PER_WORD, _BYTES_PER_STEP = 32, 8, 4
 #: From this contract version on a word of the nibble map may hold a pointer instead of nibbles.
 _POINTERS_IN_NIBBLE_MAP = 10
+_LARGEST_CODE_HEAP = 1 << 32
 _MAXIMUM_WORDS_BACK = 1 << 20
 _CODE_HEAP_FIELDS = ("StartAddress", "EndAddress", "MapBase", "HeaderMap")
 
@@ -150,28 +151,18 @@ class CodeMap:
                 return None
         raise Corrupt("a list of code ranges does not end", where=f"address {ip:#x}")
 
-    def structures(self) -> list[int]:
-        """Addresses of all RangeSection and CodeHeapListNode structures, as far as they can be read."""
-        found: dict[int, None] = {}
-        for address in self._all_sections():
-            found[address] = None
-            with self._as_far_as_readable():
-                section = self._read_section(address)
-                node = section.heap_list if section.flags & _IS_CODE_HEAP else 0
-                while node and node not in found and len(found) < LIMITS.code_ranges:
-                    found[node] = None
-                    node = self.target.pointer(node, "CodeHeapListNode", "Next")
-        return list(found)
-
     def maps(self) -> list[tuple[int, int]]:
-        """Addresses (first, one behind the last) of the nibble maps of all heaps of code, as far as they can be read."""
+        """Addresses (first, one behind the last) of the nibble maps of all heaps of code, as far as they can be read and lie
+        where a map can: code is reached by offsets of 32 bits, and one map is one allocation."""
         found: list[tuple[int, int]] = []
         for address in self._all_sections():
             with self._as_far_as_readable():
                 section = self._read_section(address)
                 for heap in self._code_heaps(section.heap_list) if section.flags & _IS_CODE_HEAP else ():
                     words = -(-max(heap.end - heap.map_base, 0) // (_BYTES_PER_BUCKET * _NIBBLES_PER_WORD))
-                    found.append((heap.header_map, heap.header_map + 4 * words))
+                    end, captured = heap.header_map + 4 * words, self.target.memory.segments.find(heap.header_map)
+                    if heap.end - heap.map_base < _LARGEST_CODE_HEAP and captured and end <= captured[1]:
+                        found.append((heap.header_map, end))
         return found
 
     def _all_sections(self) -> list[int]:

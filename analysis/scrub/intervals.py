@@ -7,13 +7,17 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+_HIGHEST = 1 << 62
+
 Intervals = npt.NDArray[np.int64]
 
 
 def intervals(pairs: Iterable[tuple[int, int]] | Intervals) -> Intervals:
-    """From pairs in any order, which may overlap or be empty."""
-    rows = pairs if isinstance(pairs, np.ndarray) else np.array(list(pairs), np.int64)
-    rows = rows.reshape(-1, 2)
+    """From pairs in any order, which may overlap or be empty. Those that leave the numbers of addresses and offsets are no pairs:
+    a dump can say anything."""
+    if not isinstance(pairs, np.ndarray):
+        pairs = np.array([pair for pair in pairs if 0 <= pair[0] <= pair[1] < _HIGHEST], np.int64)
+    rows = pairs.reshape(-1, 2)
     return _where(rows[rows[:, 1] > rows[:, 0]], np.zeros((0, 2), np.int64), wanted=False)
 
 

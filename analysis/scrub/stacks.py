@@ -37,7 +37,7 @@ def stacks(dump: Dump) -> Stacks:
     _, used = _ranges(dump, pointers)
     control_blocks = {state.os_id: state.registers["fs_base"] for state in dump.core.threads}
     for stack in dump.stacks:
-        places = np.array([frame.sp for frame in stack.frames], np.uint64)
+        places = np.array([frame.sp for frame in stack.frames if 0 <= frame.sp < 1 << 62], np.uint64)
         elsewhere = places[~contains(used, places)]
         pointers += [(int(lowest), control_blocks.get(stack.os_id, 0)) for lowest in _lowest_of_each_range(dump, elsewhere)]
     unused, used = _ranges(dump, pointers)

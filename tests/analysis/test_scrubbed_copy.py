@@ -235,6 +235,25 @@ def test_a_mapped_file_without_end_is_refused(tmp_path: Path) -> None:
     _refused(whole.tobytes(), tmp_path, "bytes of addresses")
 
 
+@pytest.mark.parametrize(("field", "value"), [("EndAddress", 1 << 53), ("HeaderMap", 1 << 63)])
+def test_a_map_of_code_without_end_or_place_is_left_out(field: str, value: int, tmp_path: Path) -> None:
+    original, rule = bundled_dump("zoo-mini-net10"), "maps of compiled code"
+    dump = Dump(original)
+    target = dump.runtime.target
+    at, changed_at = (target.layout.offset("CodeHeapListNode", name) for name in ("HeaderMap", field))
+    whole = np.fromfile(original, np.uint8)
+    words = whole[: len(whole) // 8 * 8].view(np.uint64)
+    heaps = np.flatnonzero(np.isin(words, [start for start, _ in CodeMap(target).maps()]))
+    words[heaps + (changed_at - at) // 8] = value
+    changed = tmp_path / "in.dmp"
+    changed.write_bytes(whole.tobytes())
+    kept = [
+        {row["rule"]: row["kept_bytes"] for row in make_copy(path, tmp_path).certificate["rules"]}[rule]
+        for path in (original, changed)
+    ]
+    assert kept[1] < kept[0]
+
+
 def test_static_numbers_are_known_without_metadata() -> None:
     """Types made at run time have none."""
     found = []
