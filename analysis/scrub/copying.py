@@ -97,7 +97,9 @@ def known_ranges(dump: Dump) -> Intervals:
     segments = [] if isinstance(heap, AnalysisError) else heap.segments
     spans = [(segment.start, max(segment.end, segment.committed_end)) for segment in segments]
     # A triage dump does not say where the heap was.
-    held = {one.object for stack in dump.stacks for frame in stack.frames for one in frame.objects if one.precise}
+    references = (one for stack in dump.stacks for frame in stack.frames for one in frame.objects)
+    # What an interior one points at may be no part of an object, and the number no address.
+    held = {one.object for one in references if one.precise and not one.interior}
     objects = [(address, address + _WORD) for address in held]
     known = intervals(np.concatenate([captured, *map(intervals, (table.absent, mapped, spans, objects))]))
     if total(known) > _MOST_ADDRESSES:

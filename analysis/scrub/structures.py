@@ -27,7 +27,9 @@ def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
     _ = execution.graph, execution.exceptions, execution.crash, execution.doing
     _ = CodeMap(dump.runtime.target).maps()
     _ = [(module.name, module.assembly_name, module.metadata_place) for module in dump.runtime.modules]
-    referred = {one.object for stack in dump.stacks for frame in stack.frames for one in frame.objects}
+    references = (one for stack in dump.stacks for frame in stack.frames for one in frame.objects)
+    # An interior one points into an object or anywhere else: nothing there says what it is.
+    referred = {one.object for one in references if not one.interior}
     for address in referred:
         dump.named_fields.type_name(address)
     if walked is not None:
