@@ -24,6 +24,11 @@ _CHAINED = 4
 _PUSH, _ALLOC_LARGE, _ALLOC_SMALL, _SET_FRAME, _SAVE, _SAVE_FAR = range(6)
 _SAVE_XMM, _SAVE_XMM_FAR, _SET_FRAME_LARGE = 8, 9, 11
 _LONGEST_EPILOGUE = 64
+_RET, _RET_AND_FREE, _REPEAT, _WIDE_REGISTER = 0xC3, 0xC2, 0xF3, 0x41
+#: How an epilog frees the frame: whether counted from rbp, and the kind of number that follows.
+_FREES = {
+    b"\x48\x83\xc4": (False, "<b"), b"\x48\x81\xc4": (False, "<i"), b"\x48\x8d\x65": (True, "<b"), b"\x48\x8d\xa5": (True, "<i"),
+}  # fmt: skip
 _MAXIMUM_CHAIN = 32
 _UNWIND_DATA_OF_FUNCTION = 8
 
@@ -166,51 +171,48 @@ class Unwinder:
 
     def _epilogue(self, registers: Registers) -> Registers | None:
         """The caller when the code from rip on only frees the frame and returns, else None."""
-        raw = self._memory.try_read(registers.rip, _LONGEST_EPILOGUE) or b""
-        return _Epilogue(self._memory, registers.copy(), raw).run()
+        return _Epilogue(self._memory, registers.copy()).run()
 
 
 class _Epilogue:
-    """Decodes ``add rsp, n`` or ``lea rsp, [rbp+d]``, pops and ``ret``, as JIT and crossgen write epilogs."""
+    """Decodes ``add rsp, n`` or ``lea rsp, [rbp+d]``, pops and ``ret``, as JIT and crossgen write epilogs. Reads no more code
+    than that: what follows may be a constant of the program."""
 
-    def __init__(self, memory: Memory, registers: Registers, raw: bytes) -> None:
-        self._memory, self._registers, self._raw, self._at = memory, registers, raw, 0
+    def __init__(self, memory: Memory, registers: Registers) -> None:
+        self._memory, self._registers, self._at = memory, registers, registers.rip
 
     def run(self) -> Registers | None:
+        end = self._at + _LONGEST_EPILOGUE
         try:
             self._free()
-            while self._pop():
+            while self._at < end and self._pop():
                 pass
-            if self._raw[self._at : self._at + 1] not in (b"\xc3", b"\xc2") and self._raw[self._at : self._at + 2] != b"\xf3\xc3":
+            code = self._memory.u8(self._at)
+            if code not in (_RET, _RET_AND_FREE) and (code != _REPEAT or self._memory.u8(self._at + 1) != _RET):
                 return None
             stack = self._registers.rsp
             self._registers.rip = self._memory.u64(stack)
             self._registers.values[RSP] = stack + 8
-        except (MemoryFault, struct.error):
+        except MemoryFault:
             return None
         return self._registers
 
     def _free(self) -> None:
-        head = self._raw[:3]
         registers = self._registers
-        if head == b"\x48\x83\xc4":
-            registers.values[RSP] = registers.rsp + struct.unpack_from("<b", self._raw, 3)[0]
-            self._at = 4
-        elif head == b"\x48\x81\xc4":
-            registers.values[RSP] = registers.rsp + struct.unpack_from("<i", self._raw, 3)[0]
-            self._at = 7
-        elif head == b"\x48\x8d\x65":
-            registers.values[RSP] = registers.rbp + struct.unpack_from("<b", self._raw, 3)[0]
-            self._at = 4
-        elif head == b"\x48\x8d\xa5":
-            registers.values[RSP] = registers.rbp + struct.unpack_from("<i", self._raw, 3)[0]
-            self._at = 7
+        found = _FREES.get(self._memory.read(self._at, 3))
+        if found:
+            from_frame, kind = found
+            size = struct.calcsize(kind)
+            (amount,) = struct.unpack(kind, self._memory.read(self._at + 3, size))
+            registers.values[RSP] = (registers.rbp if from_frame else registers.rsp) + amount
+            self._at += 3 + size
 
     def _pop(self) -> bool:
-        first, second = (*self._raw[self._at : self._at + 2], 0, 0)[:2]
+        first = self._memory.u8(self._at)
+        second = self._memory.u8(self._at + 1) if first == _WIDE_REGISTER else 0
         if 0x58 <= first <= 0x5F:
             register, length = first - 0x58, 1
-        elif first == 0x41 and 0x58 <= second <= 0x5F:
+        elif 0x58 <= second <= 0x5F:
             register, length = second - 0x58 + 8, 2
         else:
             return False

@@ -15,15 +15,17 @@ import pytest
 from analysis.__main__ import main
 from analysis.dump import Dump
 from analysis.errors import AnalysisError
-from analysis.memory.elf_core import NOTE_FILES
+from analysis.memory.elf_core import NOTE_FILES, open_elf_core
 from analysis.reference_facts import reference_facts
-from analysis.runtime.code import CodeMap
+from analysis.runtime.code import CodeMap, UnwindEntry
 from analysis.runtime.statics import StaticFields
+from analysis.runtime.unwind import REGISTERS, Registers, Unwinder
 from analysis.scrub import copying
 from analysis.scrub.images import managed_images
 from analysis.scrub.intervals import Intervals, contains, intervals, subtract, total
 from analysis.scrub.loader_heaps import LoaderHeaps, loader_heaps
 from analysis.scrub.objects import OBJECT_RULES
+from analysis.scrub.reads import RememberingMemory, read_addresses
 from analysis.scrub.stacks import stacks
 from analysis.scrub.statics import number_statics
 from analysis.scrub.structures import named_variables
@@ -43,6 +45,7 @@ from tests.analysis.scrubbed import (
     told_payload,
     without,
 )  # fmt: skip
+from tests.analysis.synthetic_core import SyntheticCore
 from tests.goals import Goals
 
 _MARK = struct.pack("<Q", 0x0DEFACED0DEFACED)
@@ -252,6 +255,22 @@ def test_a_map_of_code_without_end_or_place_is_left_out(field: str, value: int, 
         for path in (original, changed)
     ]
     assert kept[1] < kept[0]
+
+
+def test_code_behind_an_epilogue_is_not_needed(tmp_path: Path) -> None:
+    """A thread was interrupted in front of it: ``add rsp, 16; pop rbp; ret``, and a constant."""
+    stack = struct.pack("<4Q", 1, 2, 0x7000, 0x5008)
+    core = (
+        SyntheticCore()
+        .segment(0x5000, b"\x48\x83\xc4\x10\x5d\xc3" + b"\x48\xb8" + b"constant" + bytes(64))
+        .segment(0x9000, stack)
+    )
+    (tmp_path / "core").write_bytes(core.build())
+    memory = open_elf_core(tmp_path / "core", RememberingMemory).memory
+    registers = Registers(0x5000, [0x9000 if name == "rsp" else 0 for name in REGISTERS], [0] * len(REGISTERS))
+    caller = Unwinder(memory).caller(registers, UnwindEntry(0x5000, 0, 16, 0), leaf=True)
+    assert (caller.rip, caller.rbp, caller.rsp) == (0x5008, 0x7000, 0x9020)
+    assert read_addresses(memory).tolist() == [[0x5000, 0x5006], [0x9010, 0x9020]]
 
 
 def test_static_numbers_are_known_without_metadata() -> None:
