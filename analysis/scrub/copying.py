@@ -113,7 +113,9 @@ def share_out(
     """Every byte of the file under one rule. The first claim counts: what wipes comes before what keeps."""
     memory = dump.core.memory
     structures = with_whole_pointers(memory, read_addresses(memory), known)
-    heaps = loader_heaps(dump.runtime.target, [module.address for module in dump.runtime.modules])
+    # Without its heap a dump holds some pages of them, which may be those of static fields and not those of their types.
+    modules = dump.runtime.modules if walked is not None else []
+    heaps = loader_heaps(dump.runtime.target, [module.address for module in modules])
     if walked is not None and not len(heaps.blocks):
         raise Unsupported("the memory in which the runtime keeps its types was not found, so no scrubbed copy can be made")
     images, found = managed_images(dump), stacks(dump)

@@ -12,7 +12,7 @@ from analysis.memory.images import MappedImage
 from analysis.runtime.loader import Module
 from analysis.runtime.ready_to_run import ReadyToRunImage
 from analysis.scrub.intervals import Intervals, intervals
-from analysis.scrub.metadata import data_in_metadata
+from analysis.scrub.metadata import data_in_metadata, place_of_metadata
 
 _PT_LOAD, _WRITABLE = 1, 2
 _ELF_PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
@@ -39,7 +39,7 @@ def managed_images(dump: Dump) -> ManagedImages:
     headers: list[tuple[int, int]] = []
     tables: list[tuple[int, int]] = []
     for module in dump.runtime.modules:
-        start, size = module.metadata_place
+        start, size = place_of_metadata(dump, module)
         raw = dump.core.memory.try_read(start, size) if size else None
         if raw:
             inside = data_in_metadata(raw, keep_attributes_of_assembly=module is dump.runtime.modules[0])

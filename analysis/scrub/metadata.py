@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from analysis.dump import Dump
+from analysis.errors import MemoryFault
+from analysis.runtime.loader import Module
 from analysis.runtime.metadata_tables import MetadataTables, Table
 from analysis.scrub.intervals import Intervals, intervals
 
 #: Columns of such data: Constant.Value, CustomAttribute.Value, DeclSecurity.PermissionSet.
 _VALUES = ((Table.CONSTANT, 2), (Table.CUSTOM_ATTRIBUTE, 2), (Table.DECL_SECURITY, 2))
 _ASSEMBLY_AS_PARENT = 1 << 5 | 14
+
+
+def place_of_metadata(dump: Dump, module: Module) -> tuple[int, int]:
+    """Address and size of a module's metadata, (0, 0) for none and for what a dump without its heap does not hold. Raises
+    MemoryFault."""
+    try:
+        return module.metadata_place
+    except MemoryFault:
+        if dump.heap_share.present:
+            raise
+        return 0, 0
 
 
 def data_in_metadata(raw: bytes, *, keep_attributes_of_assembly: bool) -> Intervals:

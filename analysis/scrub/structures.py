@@ -15,6 +15,7 @@ from analysis.memory.reader import Memory
 from analysis.runtime.code import CodeMap
 from analysis.runtime.type_columns import read_method_tables
 from analysis.scrub.intervals import Intervals, contains, intervals
+from analysis.scrub.metadata import place_of_metadata
 from analysis.scrub.paths import kept_from
 
 _UTF16_BYTES, _WORD_BYTES = 2, 8
@@ -26,7 +27,7 @@ def read_structures(dump: Dump, walked: HeapWalk | None) -> None:
     execution = Execution(dump, walked)
     _ = execution.graph, execution.exceptions, execution.crash, execution.doing
     _ = CodeMap(dump.runtime.target).maps()
-    _ = [(module.name, module.assembly_name, module.metadata_place) for module in dump.runtime.modules]
+    _ = [(module.name, module.assembly_name, place_of_metadata(dump, module)) for module in dump.runtime.modules]
     references = (one for stack in dump.stacks for frame in stack.frames for one in frame.objects)
     # An interior one points into an object or anywhere else: nothing there says what it is.
     referred = {one.object for one in references if not one.interior}

@@ -14,10 +14,11 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.dump import Dump
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, MemoryFault
 from analysis.memory.elf_core import NOTE_FILES, open_elf_core
 from analysis.reference_facts import reference_facts
 from analysis.runtime.code import CodeMap, UnwindEntry
+from analysis.runtime.loader import Module
 from analysis.runtime.statics import StaticFields
 from analysis.runtime.unwind import REGISTERS, Registers, Unwinder
 from analysis.scrub import copying
@@ -302,6 +303,30 @@ def test_a_dump_whose_static_fields_cannot_be_told_is_refused(tmp_path: Path) ->
     whole = np.fromfile(bundled_dump("zoo-net10"), np.uint8)
     whole[offset : offset + 8] = 0x11
     _refused(whole.tobytes(), tmp_path, "static fields")
+
+
+def test_a_small_dump_keeps_no_static_numbers_and_need_not_tell_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds pages of types as the runtime touched them: a type may be missing, and its numbers there."""
+    pages = intervals(
+        [(start, end) for start, end, _ in Dump(bundled_dump("zoo-mini-net10")).core.memory.segments.between(0, 1 << 47)]
+    )
+    monkeypatch.setattr(copying, "loader_heaps", lambda target, modules: LoaderHeaps(pages if modules else pages[:0], pages[:0]))
+    monkeypatch.setattr(StaticFields, "base_of_numbers", _not_there)
+    kept = {row["rule"]: row["kept_bytes"] for row in make_copy(bundled_dump("zoo-mini-net10"), tmp_path).certificate["rules"]}
+    assert kept["types and methods in the runtime's loader heaps"] == 0
+
+
+def test_a_small_dump_need_not_hold_the_metadata_of_every_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a module made at run time lies in memory that the writer may have left out."""
+    told, last = Module.metadata_place, Dump(bundled_dump("zoo-mini-net10")).runtime.modules[-1].address
+    monkeypatch.setattr(
+        Module, "metadata_place", property(lambda module: _not_there() if module.address == last else told.fget(module))
+    )
+    assert make_copy(bundled_dump("zoo-mini-net10"), tmp_path).path.exists()
+
+
+def _not_there(*_: object) -> int:
+    raise MemoryFault(0, 8, "not_captured")
 
 
 def test_what_is_no_dump_is_refused(tmp_path: Path) -> None:
