@@ -64,9 +64,9 @@ class ExceptionReader:
             address=address,
             type_name=fields.type_name(address),
             message=self._message(address),
-            hresult=fields.number(address, "_HResult") or 0,
-            inner=fields.reference(address, "_innerException") or 0,
-            trace=self._trace(fields.reference(address, "_stackTrace") or 0),
+            hresult=fields.number(address, "_HResult", of=EXCEPTION) or 0,
+            inner=fields.reference(address, "_innerException", of=EXCEPTION) or 0,
+            trace=self._trace(fields.reference(address, "_stackTrace", of=EXCEPTION) or 0),
         )
 
     def nested(self, thread: int, current: int) -> list[int]:
@@ -89,7 +89,7 @@ class ExceptionReader:
         return [address for address in found if address != current]
 
     def _message(self, address: int) -> str | None:
-        text = self._fields.reference(address, "_message")
+        text = self._fields.reference(address, "_message", of=EXCEPTION)
         if not text:
             return None
         try:

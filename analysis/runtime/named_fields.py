@@ -25,7 +25,7 @@ class NamedFields:
 
     def __init__(self, types: TypeSystem, fields: FieldReader) -> None:
         self._types, self._fields, self._memory = types, fields, types.target.memory
-        self._places: dict[int, dict[str, Field]] = {}
+        self._places: dict[tuple[int, str], dict[str, Field]] = {}
         self._bases: dict[int, tuple[str, ...]] = {}
 
     def method_table(self, address: int) -> int:
@@ -70,25 +70,27 @@ class NamedFields:
         metadata = info.module.metadata if info.module and not info.is_array else None
         return "+".join(metadata.type_parts(info.token & 0xFFFFFF)) if metadata else self._types.name(info.method_table)
 
-    def fields(self, method_table: int) -> dict[str, Field]:
-        """Instance fields of a type by name; a hidden one of a base type gives way. Empty when they cannot be read."""
-        known = self._places.get(method_table)
+    def fields(self, method_table: int, of: str = "") -> dict[str, Field]:
+        """Instance fields of a type by name, those that the type named ``of`` declares, or all: a hidden one of a base type gives
+        way then. Empty when they cannot be read."""
+        known = self._places.get((method_table, of))
         if known is None:
             try:
-                known = {field.name: field for field in self._fields.instance_fields(method_table)}
+                found = self._fields.instance_fields(method_table)
+                known = {field.name: field for field in found if not of or field.declared_by == of}
             except AnalysisError:
                 known = {}
-            self._places[method_table] = known
+            self._places[method_table, of] = known
         return known
 
-    def find(self, address: int, *names: str) -> Field | None:
-        """The first of ``names`` that is a field of the object."""
-        fields = self.fields(self.method_table(address))
+    def find(self, address: int, *names: str, of: str = "") -> Field | None:
+        """The first of ``names`` that is a field of the object, declared by the type ``of`` where one is named."""
+        fields = self.fields(self.method_table(address), of)
         return next((fields[name] for name in names if name in fields), None)
 
-    def number(self, address: int, *names: str) -> int | None:
+    def number(self, address: int, *names: str, of: str = "") -> int | None:
         """A whole number or truth value."""
-        field = self.find(address, *names)
+        field = self.find(address, *names, of=of)
         return None if field is None else self.number_at(address + _POINTER_BYTES + field.offset, field.element)
 
     def number_at(self, at: int, element: str) -> int | None:
@@ -97,9 +99,9 @@ class NamedFields:
         raw = self._memory.try_read(at, struct.calcsize(code)) if code else None
         return int(struct.unpack(code, raw)[0]) if code and raw else None
 
-    def reference(self, address: int, *names: str) -> int | None:
+    def reference(self, address: int, *names: str, of: str = "") -> int | None:
         """The object a field refers to, 0 for null."""
-        field = self.find(address, *names)
+        field = self.find(address, *names, of=of)
         if field is None or field.element not in _REFERENCES:
             return None
         return self._memory.try_pointer(address + _POINTER_BYTES + field.offset)

@@ -24,7 +24,7 @@ def structural_arrays(dump: Dump, walked: HeapWalk) -> Intervals:
     for kind, method_table in enumerate(walked.types.method_tables[1:], 1):
         bases = dump.named_fields.bases(method_table)
         if EXCEPTION in bases:
-            for array in _referred(dump, walked, kind, "_stackTrace"):
+            for array in _referred(dump, walked, kind, "_stackTrace", EXCEPTION):
                 found += _stack_trace(dump, array)
         for name in bases:
             for field in STRUCTURAL_ARRAYS.get(_plain(name), ()):
@@ -50,9 +50,9 @@ def _plain(name: str) -> str:
     return "+".join(part.split("`")[0] for part in name.split("+"))
 
 
-def _referred(dump: Dump, walked: HeapWalk, kind: int, field_name: str) -> list[int]:
+def _referred(dump: Dump, walked: HeapWalk, kind: int, field_name: str, declared_by: str = "") -> list[int]:
     """Distinct objects that the field of this name refers to in all objects of a type."""
-    field = dump.named_fields.fields(walked.types.method_tables[kind]).get(field_name)
+    field = dump.named_fields.fields(walked.types.method_tables[kind], declared_by).get(field_name)
     if field is None:
         return []
     owners = walked.columns.address[walked.columns.type == kind]

@@ -63,6 +63,7 @@ public static class Canaries
 
     private sealed class TwoNumbers { public long First, Second; }
     private sealed class Bytes16 { public byte B0; public Guid Unaligned; public nint Native; public UInt128 Large; public unsafe long* Pointer; }
+    private sealed class Loud(byte[] trace) : Exception { private readonly byte[] _stackTrace = trace; public object Trace => _stackTrace; }
     private struct Pair { public long First, Second; public object? Link; }
     private sealed class HasStruct { public int Before; public Pair Inside; public DateTime When; }
     private static class Statics<T> { public static long First, Second; [ThreadStatic] public static long OfThread, OfThreadToo; public static Guid Boxed; }
@@ -101,6 +102,7 @@ public static class Canaries
         ["stream"] = m => { var s = new MemoryStream(); s.Write(m.Bytes); Held.Add(s); },
         ["exception"] = m => Held.Add(new InvalidOperationException(m.Text)),
         ["thrown"] = m => { try { throw new ArgumentException(m.Text); } catch (ArgumentException e) { Held.Add(e); } },
+        ["own trace of exception"] = m => Held.Add(new Loud(m.Bytes.ToArray())),
         ["result of task"] = m => Held.Add(Task.FromResult(m.Guid)),
         ["captured"] = m => { long a = m.First, b = m.Second; Held.Add((Func<long>)(() => a + b)); },
         ["awaiting"] = m => Held.Add(Await(m.First, m.Second)),
@@ -110,6 +112,7 @@ public static class Canaries
         ["native and odd"] = m => { unsafe { m.Bytes.CopyTo(new Span<byte>((byte*)NativeMemory.AllocZeroed(64) + 3, 61)); } },
         ["native and large"] = m => { unsafe { m.Bytes.CopyTo(new Span<byte>((byte*)NativeMemory.AllocZeroed(1 << 20) + 5000, 64)); } },
         ["mapped"] = m => { var f = MemoryMappedFile.CreateNew(null, 8192); var v = f.CreateViewAccessor(); v.WriteArray(4000, m.Bytes, 0, 16); Held.Add(v); Held.Add(f); },
+        ["freed before threads start"] = FillAndFree,
         ["name of thread"] = m => Parked(m.Text, () => { }),
         ["stack"] = m => Parked(null, () => OnStack(m)),
     };
@@ -159,6 +162,19 @@ public static class Canaries
     {
         await new TaskCompletionSource().Task;
         return first + second;
+    }
+
+    /// <summary>Native blocks of all sizes, every second one freed: the runtime's own objects come to lie in them.</summary>
+    private static unsafe void FillAndFree(Mark mark)
+    {
+        List<nint> blocks = new();
+        for (int size = 32; size <= 9000; size += 32)
+        {
+            var block = new Span<byte>(NativeMemory.Alloc((nuint)size), size);
+            for (int at = 0; at + 16 <= size; at += 16) mark.Bytes.CopyTo(block[at..]);
+            blocks.Add((nint)Unsafe.AsPointer(ref block[0]));
+        }
+        for (int i = 0; i < blocks.Count; i += 2) NativeMemory.Free((void*)blocks[i]);
     }
 
     private static void Parked(string? name, Action before)
