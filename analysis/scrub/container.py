@@ -14,6 +14,7 @@ from analysis.scrub.intervals import Intervals, intervals
 from analysis.scrub.paths import kept_from
 
 _HEADER_BYTES = 64
+_COUNTED_ELSEWHERE, _COUNT_OF_SEGMENTS = 0xFFFF, (44, 48)
 #: elf_prstatus: signal and thread ids are kept, then the registers as words, of which only pointers are.
 _SIGNAL, _THREAD_IDS, _REGISTERS, _REGISTERS_END = (12, 14), (32, 48), 112, 328
 #: Selectors and flags of the processor among the registers; the number of a system call is not one of them.
@@ -40,7 +41,11 @@ def container(dump: Dump, known: Intervals) -> Container:
     """What is kept of everything that is not memory; of registers those that point into the ranges ``known``. Raises Corrupt for
     notes that leave their place."""
     core = dump.core
-    headers = [(0, _HEADER_BYTES), core.program_headers]
+    headers = [
+        (0, _HEADER_BYTES),
+        core.program_headers,
+        *_first_section(core.memory.raw(0, _HEADER_BYTES), core.memory.size_bytes),
+    ]
     kept: list[tuple[int, int]] = []
     registers: list[tuple[int, int]] = []
     names: list[tuple[int, int]] = []
@@ -60,6 +65,12 @@ def container(dump: Dump, known: Intervals) -> Container:
             names += found
             fills += filled
     return Container(intervals(headers), intervals(kept), intervals(registers), intervals(names), fills)
+
+
+def _first_section(header: bytes, size: int) -> list[tuple[int, int]]:
+    """Where more program headers than the file's header can count are counted: in the header of the first section."""
+    (at,), (count,) = struct.unpack_from("<Q", header, 40), struct.unpack_from("<H", header, 56)
+    return [(at + left, at + right) for left, right in [_COUNT_OF_SEGMENTS] if count == _COUNTED_ELSEWHERE and at + right <= size]
 
 
 def _pointers(raw: bytes, note: Note, known: Intervals) -> list[tuple[int, int]]:

@@ -40,8 +40,8 @@ def new_file(out: Path, size: int) -> Iterator[tuple[npt.NDArray[np.uint8], Call
 
     with partial.open("w+b") as file:
         try:
-            # Wiped pages stay holes that take no room on the disk.
-            file.truncate(size)
+            # A disk that is full says so here; a page that it cannot take later would end the process without a word.
+            os.posix_fallocate(file.fileno(), 0, size)
             view = mmap.mmap(file.fileno(), size)
             yield np.frombuffer(view, np.uint8), finish
         finally:

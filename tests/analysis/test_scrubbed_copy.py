@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import struct
@@ -327,6 +328,26 @@ def test_a_small_dump_need_not_hold_the_metadata_of_every_module(tmp_path: Path,
 
 def _not_there(*_: object) -> int:
     raise MemoryFault(0, 8, "not_captured")
+
+
+def test_more_segments_than_the_header_counts_are_counted_in_the_copy_too(tmp_path: Path) -> None:
+    whole = bytearray(bundled_dump("zoo-mini-net10").read_bytes())
+    (count,) = struct.unpack_from("<H", whole, 56)
+    struct.pack_into("<Q", whole, 40, len(whole))
+    struct.pack_into("<H", whole, 56, 0xFFFF)
+    (tmp_path / "in.dmp").write_bytes(whole + struct.pack("<44xI16x", count))
+    copy = make_copy(tmp_path / "in.dmp", tmp_path)
+    assert len(Dump(copy.path).stacks) == len(Dump(bundled_dump("zoo-mini-net10")).stacks)
+
+
+def test_a_full_disk_is_said_and_leaves_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        make_copy(bundled_dump("zoo-mini-net10"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_dump_is_refused(tmp_path: Path) -> None:
