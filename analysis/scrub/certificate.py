@@ -19,6 +19,7 @@ RESIDUAL_LEAKS = (
     "stack traces of exceptions and stacks of threads: code and places, no values",
     "which words on stacks were zero",
     "numbers in native memory, on stacks and in registers that look like an address the process had",
+    "memory that a program asked the runtime to keep beside its types (RuntimeHelpers.AllocateTypeAssociatedMemory), whole",
     "native code and read-only data of libraries, as the files on disk hold them",
 )
 
