@@ -78,7 +78,7 @@ class FreshDumps:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.lab = unpacked_lab()
-        program = directory / "unusual.dll"
+        program = self._program = directory / "unusual.dll"
         _run(Path(self.lab) / "csc.sh", str(program), *_COMPILER_OPTIONS, *map(str, sorted(_PROGRAMS.glob("*.cs"))))
         self._pool = ThreadPoolExecutor(_AT_ONCE)
         self._made: dict[str, Future[FreshDump]] = {r.name: self._pool.submit(self._make, r, program) for r in RECIPES}
@@ -86,6 +86,13 @@ class FreshDumps:
     def get(self, name: str) -> FreshDump:
         """The dump of the recipe ``name``. Raises AssertionError with the lab's own words when it could not be made."""
         return self._made[name].result()
+
+    def small(self, kind: str, scenario: str) -> tuple[Path, dict[str, Any]]:
+        """A dump of our own program without its heap, and what the program knew; nobody else's answers."""
+        path = self._directory / f"{scenario}-{kind}.dmp"
+        settings = {"LAB": self.lab, "PROGRAM": str(self._program)}
+        _run(LAB / "make-dump.sh", str(path), kind, scenario, "1", settings=settings)
+        return path, json.loads(path.with_suffix(".truth.json").read_text())
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

@@ -100,6 +100,18 @@ def test_marks_are_gone_from_the_copy_and_its_index(
     shutil.rmtree(directory)
 
 
+@pytest.mark.parametrize("kind", ["mini", "triage"])
+def test_marks_are_gone_from_copies_of_small_dumps(kind: str, fresh_dumps: FreshDumps, tmp_path: Path) -> None:
+    """They hold what the stacks refer to, names of threads, and much of the native memory."""
+    path, truth = fresh_dumps.small(kind, "canaries")
+    wanted = marks(truth["places"])
+    before = count_marks([path], wanted)
+    assert before["name of thread"] and before["freed before threads start"]
+    copy = make_copy(path, tmp_path)
+    assert {place: count for place, count in count_marks([copy.path], wanted).items() if count} == {}
+    assert {place: count for place, count in count_fixed(copy.path).items() if count} == {}
+
+
 @pytest.mark.parametrize("rule", WIPING)
 def test_without_a_rule_that_wipes_marks_are_left(
     rule: str, fresh_dumps: FreshDumps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goals: Goals
