@@ -37,7 +37,7 @@ MISSED_RULES = "G26 scrubbed copy: rules that a test misses when they are taken 
 #: Rules without which our own facts are others.
 KEEPING = (
     "headers of the file", "notes of threads, process and mapped files", "registers that are pointers", "names of mapped files",
-    "names of files in paths of modules", "marks of frames and exceptions on stacks", "structures of the runtime", UNCLAIMED,
+    "marks of frames and exceptions on stacks", "structures of the runtime", UNCLAIMED,
 )  # fmt: skip
 #: Without one of these marks are left, or more is kept than may be.
 WIPING = (

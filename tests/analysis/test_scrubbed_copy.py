@@ -30,7 +30,7 @@ from analysis.scrub.objects import OBJECT_RULES
 from analysis.scrub.reads import RememberingMemory, read_addresses
 from analysis.scrub.stacks import stacks
 from analysis.scrub.statics import number_statics
-from analysis.scrub.structures import named_variables
+from analysis.scrub.structures import module_paths, named_variables
 from tests.analysis.bundled_dumps import bundled_dump
 from tests.analysis.reference_dumps import ReferenceDump
 from tests.analysis.scrubbed import (
@@ -128,6 +128,7 @@ def test_no_directory_is_left(scrubbed: Scrubbed) -> None:
 #: What is kept whole for readers that look further than this one: where it lies, and a dump in which no other rule keeps it.
 _WHOLE: dict[str, tuple[Callable[[Dump], Intervals], str]] = {
     "variables of the runtime that its table for debuggers names": (named_variables, "zoo-net10"),
+    "names of files in paths of modules": (lambda dump: module_paths(dump).names, "zoo-mini-net10"),
     "maps of compiled code": (lambda dump: intervals(CodeMap(dump.runtime.target).maps()), "zoo-mini-net10"),
     "headers of images": (lambda dump: managed_images(dump).headers, "zoo-net10"),
     "tables of precompiled code": (lambda dump: managed_images(dump).code_tables, "zoo-net10"),
