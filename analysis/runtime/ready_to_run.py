@@ -126,7 +126,7 @@ class ReadyToRunImage:
                     found[key] = (value & _VALUE_MASK) << 1
         return found
 
-    @property
+    @cached_property
     def _buckets(self) -> range:
         """Addresses of the buckets of that map; the first one says how many follow."""
         target, layout = self.target, self.target.layout

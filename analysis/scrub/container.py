@@ -70,7 +70,8 @@ def container(dump: Dump, known: Intervals) -> Container:
 def _first_section(header: bytes, size: int) -> list[tuple[int, int]]:
     """Where more program headers than the file's header can count are counted: in the header of the first section."""
     (at,), (count,) = struct.unpack_from("<Q", header, 40), struct.unpack_from("<H", header, 56)
-    return [(at + left, at + right) for left, right in [_COUNT_OF_SEGMENTS] if count == _COUNTED_ELSEWHERE and at + right <= size]
+    first, last = at + _COUNT_OF_SEGMENTS[0], at + _COUNT_OF_SEGMENTS[1]
+    return [(first, last)] if count == _COUNTED_ELSEWHERE and last <= size else []
 
 
 def _pointers(raw: bytes, note: Note, known: Intervals) -> list[tuple[int, int]]:

@@ -54,7 +54,6 @@ FILTERS = (
 )
 
 
-@kept(12)
 def row_of(index: Index, managed_id: int) -> int | None:
     """The row of a managed id, of several threads with the same one the first that lives; None where there is none."""
     rows = [row for row, found in enumerate(index.column("threads", "managed_id").tolist()) if found == managed_id]
@@ -62,6 +61,7 @@ def row_of(index: Index, managed_id: int) -> int | None:
     return next((row for row in rows if alive[row]), rows[0] if rows else None)
 
 
+@kept(12)
 def thread_rows(index: Index) -> list[dict[str, Any]]:
     """Every managed thread; an address or id of 0 becomes a missing value. The rows are kept: do not change them."""
     columns: dict[str, list[Any]] = {}

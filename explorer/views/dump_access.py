@@ -51,6 +51,7 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
     asked = request.GET.get("share", "")
     looks = list(audit_visible_to(request.user).filter(dump_key=dump.pk)[:_LATEST_LOOKS])
     names = Names(looks)
+    may_share = can_share(viewer, subject) and index is not None
     context = {
         "frame": frame,
         "hints": secret_hints(index) if index else None,
@@ -59,9 +60,9 @@ def who(request: HttpRequest, dump_id: UUID) -> HttpResponse:
         "members": members_of(dump.team),
         "only": subject.only or frozenset(),
         "may_narrow": can_narrow(viewer, subject),
-        "may_share": can_share(viewer, subject) and analysis is not None,
+        "may_share": may_share,
         "shares": dump.shares.select_related("created_by").filter(revoked_at=None, expires_at__gt=timezone.now()),
-        "scopes": shared.choices(index.structure, References(index.structure, dump.pk), asked) if index else [],
+        "scopes": shared.choices(index.structure, References(index.structure, dump.pk), asked) if index and may_share else [],
         "asked_scope": asked,
         "days": DAYS,
         "asked": originals.waiting(dump) if can_take_original(viewer, subject) and analysis is not None else [],

@@ -233,6 +233,15 @@ def answers(client: Client, asked: list[str]) -> dict[str, bytes]:
     return found
 
 
+def told_apart(client: Client, stored: Dump, other: Analysed, paths: list[str]) -> dict[str, tuple[bytes, bytes]]:
+    """Answers that are not the same once the dump is ``other``, and where they begin to differ."""
+    client.get("/")  # a session notes when it began
+    first = answers(client, paths)
+    put(other, stored)
+    second = answers(client, paths)
+    return {path: difference(first[path], second[path]) for path in paths if first[path] != second[path]}
+
+
 @pytest.mark.parametrize("who", ["carol", "erin"])
 def test_no_question_tells_one_value_from_another(
     who: str, planted: Analysed, otherwise: Analysed, stored: Dump, goals: Goals, request: pytest.FixtureRequest
@@ -245,11 +254,7 @@ def test_no_question_tells_one_value_from_another(
     asked = [chosen[0], chosen[1][:10], chosen[2][0]]
     index, of_dumps = open_index(planted.index), f"/dumps/{stored.pk}"
     paths = [one for one in (*questions(stored, index, asked), *starts(stored, index)) if one.startswith((of_dumps, "/?"))]
-    client.get("/")  # a session notes when it began
-    first = answers(client, paths)
-    put(otherwise, stored)
-    second = answers(client, paths)
-    told = {path: difference(first[path], second[path]) for path in paths if first[path] != second[path]}
+    told = told_apart(client, stored, otherwise, paths)
     goals.count("G14 questions whose answer does not depend on a value (0 bits learned)", len(paths) - len(told), len(paths))
     assert told == {}
 
@@ -261,11 +266,7 @@ def test_nobody_without_context_learns_that_two_values_are_equal(
     client, ask = sign_in("carol"), reverse("dump-query", args=[stored.pk])
     paths = [one for one in starts(stored, open_index(planted.index)) if one.startswith((f"/dumps/{stored.pk}", "/?"))]
     paths += [f"{ask}?q=SELECT * FROM {table}" for table in ("string_groups", "string_holders")]
-    client.get("/")
-    first = answers(client, paths)
-    put(with_a_pair, stored)
-    second = answers(client, paths)
-    told = {path: difference(first[path], second[path]) for path in paths if first[path] != second[path]}
+    told = told_apart(client, stored, with_a_pair, paths)
     goals.count("G14 pages that do not tell a viewer that two values are equal", len(paths) - len(told), len(paths))
     assert told == {}
 
